@@ -1,4 +1,4 @@
-"""The errors that reach a person: one sentence that says what is wrong, one that says what to do."""
+"""The errors that reach a person: a sentence on what is wrong, and one on what to do."""
 
 
 class SpellmarkError(Exception):

@@ -1,0 +1,134 @@
+"""Known answers: a change that moves one bit here strands every model locked before it."""
+
+import hashlib
+import hmac
+import json
+import stat
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spellmark.secrets import KeyFile, KeyFileError, permutation, stream, subkey, uniform
+
+SECRET, NONCE = bytes(range(32)), bytes(range(32, 64))
+KEY = KeyFile("key-lock/shuffle/v1", {"block": 14}, SECRET, NONCE)
+
+
+def test_a_commitment_has_its_known_answer():
+    known = "0f481df9f2667ed125f1eb585e2d6d715b57eb85e6546e641d980b2da136515e"
+    assert KEY.commitment() == known
+
+
+def test_a_commitment_is_the_hmac_that_the_docs_describe():
+    message = (
+        f'{{"parameters":{{"block":14}},"scheme":"key-lock/shuffle/v1","secret":"{SECRET.hex()}"}}'
+    )
+    assert KEY.commitment() == hmac.new(NONCE, message.encode(), hashlib.sha256).hexdigest()
+
+
+def test_a_commitment_changes_with_every_part():
+    others = [
+        KeyFile("key-lock/shuffle/v2", {"block": 14}, SECRET, NONCE),
+        KeyFile("key-lock/shuffle/v1", {"block": 7}, SECRET, NONCE),
+        KeyFile("key-lock/shuffle/v1", {"block": 14}, NONCE, NONCE),
+        KeyFile("key-lock/shuffle/v1", {"block": 14}, SECRET, SECRET),
+    ]
+    assert len({key.commitment() for key in [KEY, *others]}) == 5
+
+
+def test_a_subkey_has_its_known_answer_and_is_hkdf():
+    derived = subkey(SECRET, binding=bytes(16), scheme="key-lock/shuffle/v1", purpose="transform")
+    assert derived.hex() == "b6ee3ca66cce43b7f507b023d0d1e54bf1fb6a9ee1e57efd5a0a52818fd9a4f6"
+    info = b"".join(
+        len(part).to_bytes(2, "big") + part
+        for part in (b"spellmark", b"key-lock/shuffle/v1", b"transform", b"0")
+    )
+    extracted = hmac.new(bytes(16), SECRET, hashlib.sha256).digest()
+    assert derived == hmac.new(extracted, info + b"\x01", hashlib.sha256).digest()
+
+
+def test_subkeys_differ_in_binding_scheme_purpose_and_index():
+    derived = {
+        subkey(SECRET, binding=binding, scheme=scheme, purpose=purpose, index=index)
+        for binding in (b"a", b"b")
+        for scheme in ("s", "t")
+        for purpose in ("p", "q")
+        for index in (0, 1)
+    }
+    assert len(derived) == 16
+
+
+def test_the_stream_is_chacha20_of_rfc_8439():
+    # RFC 8439, appendix A.1, test vector 1: the zero key and the zero nonce.
+    assert stream(bytes(32), 32).hex() == (
+        "76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7"
+    )
+
+
+def test_a_permutation_and_a_number_have_their_known_answers():
+    assert permutation(SECRET, 12) == [0, 6, 5, 3, 9, 4, 10, 2, 8, 7, 11, 1]
+    assert uniform(SECRET, 1000) == 873
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(1, 300))
+def test_a_permutation_holds_every_position_once(key: bytes, size: int):
+    assert sorted(permutation(key, size)) == list(range(size))
+
+
+def test_permutations_are_uniform():
+    """Every order of three things comes as often, within five standard deviations."""
+    counts: dict[tuple[int, ...], int] = {}
+    draws = 6000
+    for number in range(draws):
+        order = tuple(permutation(number.to_bytes(32, "big"), 3))
+        counts[order] = counts.get(order, 0) + 1
+    deviation = (draws * (1 / 6) * (5 / 6)) ** 0.5
+    assert len(counts) == 6
+    assert all(abs(count - draws / 6) < 5 * deviation for count in counts.values())
+
+
+def test_a_key_file_survives_being_written_and_read(tmp_path):
+    key = KeyFile.generate("key-lock/shuffle/v1", {"block": 4})
+    key.save(tmp_path / "a.spellkey")
+    assert KeyFile.load(tmp_path / "a.spellkey") == key
+    assert stat.S_IMODE((tmp_path / "a.spellkey").stat().st_mode) == 0o600
+
+
+def test_a_key_file_is_never_overwritten(tmp_path):
+    KEY.save(tmp_path / "a.spellkey")
+    with pytest.raises(KeyFileError, match="exists already"):
+        KEY.save(tmp_path / "a.spellkey")
+
+
+def test_a_key_file_does_not_show_its_secret():
+    assert SECRET.hex() not in repr(KEY)
+    assert str(SECRET) not in repr(KEY)
+
+
+def _without(name: str) -> str:
+    data = json.loads(KEY.dumps())
+    del data[name]
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        _without("format"),
+        _without("scheme"),
+        _without("secret"),
+        _without("nonce"),
+        KEY.dumps().replace("AAECAwQ", "AAE"),
+        KEY.dumps().replace("14", "true"),
+    ],
+)
+def test_it_refuses_a_damaged_key_file_without_quoting_it(text: str):
+    with pytest.raises(KeyFileError) as refused:
+        KeyFile.loads(text)
+    assert "AAECAwQ" not in str(refused.value)
+    assert refused.value.__cause__ is None
