@@ -1,0 +1,1 @@
+"""Data sets, small architectures and the training loop."""
