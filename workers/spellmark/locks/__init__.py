@@ -1,0 +1,1 @@
+"""Locks: a model that is useless without its owner's secret."""
