@@ -1,0 +1,111 @@
+"""The transcript of a run: JSON lines that hold every exchange, and the test redone from them.
+
+The first line is the header (what was decided before the first query), each further line one
+exchange: one probe image under a part of the keys. No torch here: outsiders verify with this.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from spellmark.errors import SpellmarkError
+from spellmark.evidence.random_key_test import random_key_test
+
+FORMAT = "spellmark-transcript/v1"
+
+
+class TranscriptError(SpellmarkError):
+    """A transcript that does not hold what it should."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request to the suspect and what came of it.
+
+    `probe` numbers the probe image from 0, `label` is its class, `first_slot` the slot of the first
+    of `labels`, the classes that the suspect gave. `state` is `answered`, `failed` (the suspect
+    gave no usable answer) or `lost` (sent, but the answer was never recorded; not sent again).
+    """
+
+    number: int
+    probe: int
+    image_index: int
+    image_sha256: str
+    label: int
+    first_slot: int
+    request_sha256: str
+    state: str
+    status: int | None = None
+    seconds: float | None = None
+    answer_sha256: str | None = None
+    tls_certificate_sha256: str | None = None
+    level: str | None = None
+    labels: tuple[int, ...] = ()
+    error: str = ""
+
+
+def write(header: Mapping[str, Any], exchanges: Iterable[Exchange]) -> bytes:
+    """The transcript's bytes; the same content always gives the same bytes."""
+    lines = [{"format": FORMAT, **header}, *(asdict(exchange) for exchange in exchanges)]
+    return b"".join(
+        json.dumps(line, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        for line in lines
+    )
+
+
+def read(lines: bytes) -> tuple[dict[str, Any], list[Exchange]]:
+    """Header and exchanges. Raises TranscriptError."""
+    try:
+        header, *rest = (json.loads(line) for line in lines.splitlines())
+        if header["format"] != FORMAT:
+            raise ValueError("unknown format")
+        return header, [Exchange(**{**line, "labels": tuple(line["labels"])}) for line in rest]
+    except (ValueError, TypeError, KeyError) as error:
+        raise TranscriptError(
+            "The transcript cannot be read.", hint="Ask for the evidence bundle again."
+        ) from error
+
+
+def hits_by_slot(exchanges: Iterable[Exchange], slots: int) -> tuple[list[int], int]:
+    """For each slot, how many probes got their true class; and how many probes count.
+
+    A probe counts only when every slot was answered: one that misses some would favour the others.
+    """
+    answers: dict[int, dict[int, bool]] = defaultdict(dict)
+    for exchange in exchanges:
+        if exchange.state == "answered":
+            for offset, label in enumerate(exchange.labels):
+                answers[exchange.probe][exchange.first_slot + offset] = label == exchange.label
+    complete = [answer for answer in answers.values() if set(answer) == set(range(slots))]
+    return [sum(answer[slot] for answer in complete) for slot in range(slots)], len(complete)
+
+
+def recompute(lines: bytes) -> dict[str, Any]:
+    """Redo the test from the recorded answers: `statistic`, `pValue`, `queries`."""
+    header, exchanges = read(lines)
+    try:
+        decoys, true = int(header["decoys"]), int(header["trueSlot"])
+        hits, _ = hits_by_slot(exchanges, decoys + 1)
+        result = random_key_test(hits, true)
+    except (KeyError, ValueError, IndexError) as error:
+        raise TranscriptError(
+            "The transcript's header is incomplete.", hint="Ask for the evidence bundle again."
+        ) from error
+    return {
+        "statistic": result.statistic,
+        "pValue": result.p_value,
+        "queries": count_queries(exchanges),
+    }
+
+
+def count_queries(exchanges: Iterable[Exchange]) -> int:
+    """How many requests were sent to the suspect, answered or not."""
+    return sum(1 for _ in exchanges)
+
+
+def answer_digests(lines: bytes) -> set[str]:
+    """The digests of the raw answers that the transcript names."""
+    _, exchanges = read(lines)
+    return {exchange.answer_sha256 for exchange in exchanges if exchange.answer_sha256}
