@@ -1,0 +1,1 @@
+"""Signed statements, the tree they are logged in, and the offline check of both."""

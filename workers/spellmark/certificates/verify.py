@@ -1,0 +1,241 @@
+"""The offline check of an evidence bundle: no network, no database, every step told in words."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from spellmark.certificates import certificate, dsse, entries, statements, tlog_proof
+from spellmark.certificates.bundle import Bundle
+from spellmark.certificates.dsse import Envelope
+from spellmark.certificates.encoding import to_time
+from spellmark.certificates.errors import FormatError, VerificationError
+from spellmark.certificates.statements import Registration, Statement, Verdict
+from spellmark.certificates.trust import Trust
+from spellmark.errors import SpellmarkError
+
+T = TypeVar("T")
+
+RECOMPUTED_METHODS = ("random-key-test",)
+# Sums in another order on another machine may differ in the last digits, never in more.
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Check:
+    """One step: `passed` is None for a step that could not be taken or does not apply."""
+
+    name: str
+    passed: bool | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class VerificationReport:
+    """The steps in order. `statement` may be believed only if the report passed."""
+
+    checks: tuple[Check, ...]
+    statement: Statement | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed and the signature, statement, validity and log were checked."""
+        done = {check.name for check in self.checks if check.passed}
+        needed = {"bundle", "signature", "statement", "validity", "log"}
+        return needed <= done and not any(check.passed is False for check in self.checks)
+
+
+class _Checks:
+    """Takes steps one after the other and keeps what each of them said."""
+
+    def __init__(self) -> None:
+        self.done: list[Check] = []
+
+    def take(self, name: str, step: Callable[[], str]) -> bool:
+        try:
+            self.done.append(Check(name, True, step()))
+        except SpellmarkError as error:
+            self.done.append(Check(name, False, str(error)))
+        return bool(self.done[-1].passed)
+
+    def skip(self, name: str, why: str) -> None:
+        self.done.append(Check(name, None, why))
+
+
+def verify_bundle(path: Path, trust: Trust) -> VerificationReport:
+    """Check an evidence bundle on disk. Never raises for a bad bundle: the report says it all."""
+    try:
+        bundle = Bundle.load(path)
+    except FormatError as error:
+        return VerificationReport((Check("bundle", False, str(error)),), None)
+    return verify_files(bundle, trust)
+
+
+def verify_files(bundle: Bundle, trust: Trust) -> VerificationReport:
+    """Check the files of an evidence bundle that was read."""
+    checks = _Checks()
+    checks.take("bundle", lambda: _describe(bundle))
+    try:
+        envelope = certificate.loads(bundle.certificate)
+    except FormatError as error:
+        checks.done.append(Check("signature", False, str(error)))
+        for name in ("statement", "validity", "log", "transcript", "answers", "statistic"):
+            checks.skip(name, "Not checked, because the certificate cannot be read.")
+        return VerificationReport(tuple(checks.done), None)
+
+    signed = checks.take("signature", lambda: _check_signature(envelope, trust))
+    statement: Statement | None = None
+    try:
+        statement = statements.parse(envelope.payload)
+        kind = "registration" if isinstance(statement, Registration) else "verdict"
+        checks.done.append(Check("statement", True, f"It is a well-formed {kind}."))
+    except FormatError as error:
+        checks.done.append(Check("statement", False, str(error)))
+    if statement is None:
+        checks.skip("validity", "Not checked, because the statement cannot be read.")
+    else:
+        stated = statement
+        checks.take("validity", lambda: _check_validity(envelope, stated, trust))
+    checks.take("log", lambda: _check_log(bundle, envelope, statement, trust))
+    _check_evidence(checks, bundle, statement, signed)
+    return VerificationReport(tuple(checks.done), statement)
+
+
+def _check_evidence(
+    checks: _Checks, bundle: Bundle, statement: Statement | None, signed: bool
+) -> None:
+    if statement is None:
+        for name in ("transcript", "answers", "statistic"):
+            checks.skip(name, "Not checked, because the statement cannot be read.")
+        return
+    whole = checks.take("transcript", lambda: _check_transcript(bundle, statement))
+    checks.take("answers", lambda: _check_answers(bundle))
+    if not isinstance(statement, Verdict):
+        checks.skip("statistic", "A registration has none.")
+    elif statement.method not in RECOMPUTED_METHODS:
+        checks.skip("statistic", f"The method {statement.method!r} cannot be recomputed offline.")
+    elif not (signed and whole):
+        # Its lines may be anybody's: nothing heavy is computed from them.
+        checks.skip("statistic", "Not recomputed, because the transcript is not vouched for.")
+    else:
+        checks.take("statistic", lambda: _check_statistic(bundle.transcript or b"", statement))
+
+
+def _describe(bundle: Bundle) -> str:
+    return (
+        f"It is whole: {len(bundle.answers)} raw answers and {len(bundle.probes)} probes beside the"
+        " certificate. README.txt and the probes are not covered by the certificate."
+    )
+
+
+def _check_signature(envelope: Envelope, trust: Trust) -> str:
+    keys = {keyid: key.public_key for keyid, key in trust.by_keyid().items()}
+    dsse.verify(envelope, keys)
+    return f"The trusted key {envelope.keyid[:16]}… signed the certificate."
+
+
+def _check_validity(envelope: Envelope, statement: Statement, trust: Trust) -> str:
+    key = trust.by_keyid().get(envelope.keyid)
+    stated_at = to_time(statement.stated_at)
+    if key is None:
+        raise VerificationError("The certificate's key is not a trusted one.")
+    if not key.is_valid_at(statement.stated_at):
+        end = "" if key.valid_until is None else f" until {to_time(key.valid_until)}"
+        raise VerificationError(
+            f"The certificate is of {stated_at}, but its key is valid from"
+            f" {to_time(key.valid_from)}{end}."
+        )
+    return f"The key was valid at {stated_at}, when the certificate says it was made."
+
+
+def _check_log(
+    bundle: Bundle, envelope: Envelope, statement: Statement | None, trust: Trust
+) -> str:
+    proof = tlog_proof.TlogProof.loads(bundle.proof)
+    checkpoint = tlog_proof.verify(proof, entries.certificate_entry(envelope), trust.logs())
+    if isinstance(statement, Verdict):
+        registered = statement.registration_index
+        if registered is not None and registered >= proof.index:
+            raise VerificationError(
+                f"The verdict is entry {proof.index} of the log, but the registration it rests on"
+                f" is entry {registered}: the claim is older than its registration."
+            )
+    return (
+        f"The certificate is entry {proof.index} of the log {checkpoint.origin},"
+        f" which had {checkpoint.size} entries."
+    )
+
+
+def _check_transcript(bundle: Bundle, statement: Statement) -> str:
+    if isinstance(statement, Registration):
+        if bundle.transcript is not None:
+            raise VerificationError("A registration has no transcript, but the bundle holds one.")
+        return "A registration has none."
+    if bundle.transcript is None:
+        raise VerificationError(
+            "The transcript is missing from the bundle.", hint="Ask for the whole bundle."
+        )
+    if hashlib.sha256(bundle.transcript).hexdigest() != statement.transcript_digest:
+        raise VerificationError(
+            "The transcript is not the one that the certificate names: it was altered or exchanged."
+        )
+    return "The transcript is the one that the certificate names."
+
+
+def _check_answers(bundle: Bundle) -> str:
+    if not bundle.answers:
+        return "The bundle holds no raw answers."
+    for name, answer in bundle.answers.items():
+        if hashlib.sha256(answer).hexdigest() != name:
+            raise VerificationError(f"The raw answer {name[:16]}… was altered.")
+    if unknown := bundle.answers.keys() - _answer_digests(bundle.transcript or b""):
+        raise VerificationError(f"The transcript knows of no raw answer {min(unknown)[:16]}….")
+    return f"All {len(bundle.answers)} raw answers are those that the transcript names."
+
+
+def _check_statistic(transcript: bytes, verdict: Verdict) -> str:
+    found = _recompute(transcript)
+    for name, stated in (("statistic", verdict.statistic), ("pValue", verdict.p_value)):
+        if not _same(found.get(name), stated):
+            raise VerificationError(
+                f"The certificate says {name} {stated}, but its transcript gives {found.get(name)}."
+            )
+    if found.get("queries") != verdict.queries:
+        raise VerificationError(
+            f"The certificate says {verdict.queries} queries, but its transcript has"
+            f" {found.get('queries')}."
+        )
+    return f"Recomputed from the transcript: statistic {verdict.statistic}, p {verdict.p_value}."
+
+
+def _same(found: object, stated: float | None) -> bool:
+    if stated is None or not isinstance(found, int | float):
+        return found is None and stated is None
+    return math.isclose(found, stated, rel_tol=_TOLERANCE)
+
+
+# Imported where they are called: reading a certificate needs none of the statistics.
+
+
+def _recompute(transcript: bytes) -> dict[str, object]:
+    from spellmark.evidence.transcript import recompute
+
+    return dict(_read(lambda: recompute(transcript)))
+
+
+def _answer_digests(transcript: bytes) -> set[str]:
+    from spellmark.evidence.transcript import answer_digests
+
+    return set(_read(lambda: answer_digests(transcript)))
+
+
+def _read(read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except SpellmarkError:
+        raise
+    except Exception as error:
+        # The lines may be anybody's: whatever they bring down, the report must still be given.
+        raise VerificationError("The transcript is not written as Spellmark writes it.") from error
