@@ -1,0 +1,146 @@
+"""The command as people type it: what it prints, and its exit codes."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spellmark.certificates import certificate, checkpoints, entries, keys, merkle
+from spellmark.certificates.bundle import Bundle
+from spellmark.certificates.notes import Signer
+from spellmark.certificates.statements import Registration
+from spellmark.certificates.tlog_proof import TlogProof
+from spellmark.certificates.trust import CertificateKey, LogKey, Trust
+from spellmark.cli import main
+from spellmark.model_files.card import ModelCard
+from spellmark.secrets import KeyFile
+from spellmark.training import weights
+from spellmark.training.architectures import build
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> tuple[Path, Path]:
+    """A bundle with a registration, and the trust file that fits."""
+    signing, log = keys.generate_p256(), Signer("example.org/log", keys.generate_ed25519())
+    body = certificate.issue(
+        Registration("a" * 64, "robin", 1, "Acme\x1b[2J", None, None, None, {}, NOW), signing
+    )
+    leaf = merkle.leaf_hash(entries.certificate_entry(certificate.loads(body)))
+    note = checkpoints.sign(checkpoints.Checkpoint(log.name, 1, leaf), [log])
+    Bundle(body, TlogProof(0, (), note).dumps()).save(tmp_path / "bundle.zip")
+    Trust(
+        (CertificateKey(signing.public_key(), NOW, None),), (LogKey(log.name, log.verifier),)
+    ).save(tmp_path / "trust.json")
+    return tmp_path / "bundle.zip", tmp_path / "trust.json"
+
+
+def test_it_makes_a_key_and_commits_to_it(tmp_path: Path, capsys):
+    path = tmp_path / "owner.spellkey"
+    assert main(["keygen", str(path), "--block", "14"]) == 0
+    capsys.readouterr()
+    assert main(["commit", str(path)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {
+        "digest": KeyFile.load(path).commitment(),
+        "scheme": "key-lock/shuffle/v1",
+        "parameters": {"block": 14},
+    }
+
+
+def test_it_never_overwrites_a_key(tmp_path: Path, capsys):
+    path = tmp_path / "owner.spellkey"
+    main(["keygen", str(path), "--block", "14"])
+    before = path.read_bytes()
+    assert main(["keygen", str(path), "--block", "14"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_it_refuses_a_wrong_key_file(tmp_path: Path, capsys):
+    (tmp_path / "wrong").write_text("hello")
+    assert main(["commit", str(tmp_path / "wrong")]) == 2
+    assert "not a Spellmark key file" in capsys.readouterr().err
+
+
+def test_it_locks_a_model(tmp_path: Path, capsys):
+    card = ModelCard(architecture="small-cnn", classes=3, channels=1, height=8, width=8)
+    weights.save(build(card), card, tmp_path / "plain.safetensors")
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
+    labels = np.arange(60) % 3
+    np.savez(
+        tmp_path / "data.npz",
+        train_images=images, train_labels=labels, test_images=images, test_labels=labels,
+    )  # fmt: skip
+    main(["keygen", str(tmp_path / "k"), "--block", "4"])
+    capsys.readouterr()
+    locked = tmp_path / "locked.safetensors"
+    code = main(
+        [
+            "lock", str(tmp_path / "plain.safetensors"), "--key", str(tmp_path / "k"),
+            "--data", str(tmp_path / "data.npz"), "--epochs", "1", "--wrong-keys", "5",
+            "--output", str(locked),
+        ]
+    )  # fmt: skip
+    assert code == 0
+    assert json.loads(capsys.readouterr().out)["wrong_keys"] == 5
+    assert weights.load(locked)[1] == card
+    assert KeyFile.load(tmp_path / "k").secret not in locked.read_bytes()
+
+
+def test_it_accepts_a_sound_bundle(evidence, capsys):
+    bundle, trust = evidence
+    assert main(["verify", str(bundle), "--trust", str(trust)]) == 0
+    told = capsys.readouterr().out
+    assert told.endswith("accepted\n")
+    assert "FAIL" not in told
+
+
+def test_it_refuses_an_altered_bundle_and_says_what_is_wrong(evidence, capsys):
+    bundle, trust = evidence
+    data = bytearray(bundle.read_bytes())
+    place = data.index(b'"payload":"') + 50
+    data[place] = ord("B") if data[place] == ord("A") else ord("A")
+    bundle.write_bytes(data)
+    assert main(["verify", str(bundle), "--trust", str(trust)]) == 1
+    told = capsys.readouterr().out
+    assert "FAIL" in told
+    assert "REFUSED" in told
+
+
+def test_it_tells_programs_in_json(evidence, capsys):
+    bundle, trust = evidence
+    assert main(["verify", str(bundle), "--trust", str(trust), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["passed"] is True
+    assert "signature" in {check["name"] for check in told["checks"]}
+
+
+def test_a_bundle_cannot_write_to_the_terminal(evidence, capsys):
+    bundle, trust = evidence
+    main(["verify", str(bundle), "--trust", str(trust)])
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_verifying_needs_nothing_but_cryptography(evidence):
+    bundle, trust = evidence
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'numpy', 'httpx', 'django'])); "
+        "from spellmark.cli import main; "
+        f"sys.exit(main(['verify', {str(bundle)!r}, '--trust', {str(trust)!r}]))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_wrong_use_is_exit_code_2(tmp_path: Path, capsys):
+    for arguments in ([], ["verify"], ["unknown"]):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+    missing = str(tmp_path / "none")
+    assert main(["verify", missing, "--trust", missing]) == 2
