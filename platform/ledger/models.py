@@ -1,0 +1,102 @@
+"""The transparency log: a queue, and what is only ever added to.
+
+Entries, nodes, checkpoints and certificates are append-only: triggers refuse every change and the
+runtime role may only insert and select.
+"""
+
+import uuid
+
+from django.db import models
+
+
+class SigningKey(models.Model):
+    """The public half of a key of this installation, with its time of validity."""
+
+    class Purpose(models.TextChoices):
+        CERTIFICATE = "certificate"
+        LOG = "log"
+
+    keyid = models.CharField(primary_key=True, max_length=64)
+    purpose = models.CharField(max_length=20, choices=Purpose)
+    public_pem = models.TextField()
+    valid_from = models.DateTimeField()
+    valid_until = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["valid_from"]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} key {self.keyid[:12]}…"
+
+
+class QueuedEntry(models.Model):
+    """An entry that waits for its index; written in the transaction of what it records."""
+
+    body = models.BinaryField(max_length=65_535)
+    queued_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"queued entry {self.pk}"
+
+
+class Entry(models.Model):
+    """A leaf of the log."""
+
+    index = models.BigIntegerField(primary_key=True)
+    body = models.BinaryField(max_length=65_535)
+    leaf_hash = models.BinaryField(max_length=32, unique=True)
+    queued_at = models.DateTimeField()
+    integrated_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["index"]
+
+    def __str__(self) -> str:
+        return f"entry {self.index}"
+
+
+class Node(models.Model):
+    """The hash of a complete subtree: `level` 0 are the leaves."""
+
+    pk = models.CompositePrimaryKey("level", "index")
+    level = models.PositiveSmallIntegerField()
+    index = models.BigIntegerField()
+    hash = models.BinaryField(max_length=32)
+
+    def __str__(self) -> str:
+        return f"node {self.level}/{self.index}"
+
+
+class Checkpoint(models.Model):
+    """The log's signed word on its size and root."""
+
+    size = models.BigIntegerField(primary_key=True)
+    root = models.BinaryField(max_length=32)
+    note = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-size"]
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.size}"
+
+
+class Certificate(models.Model):
+    """A signed statement. `digest` is what its log entry names."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # The organisation's id without a foreign key: the ledger knows no other room's models.
+    organisation_id = models.UUIDField(db_index=True)
+    kind = models.CharField(max_length=20)
+    title = models.CharField(max_length=200)
+    digest = models.CharField(max_length=64, unique=True)
+    leaf_hash = models.BinaryField(max_length=32, unique=True)
+    body = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.title
