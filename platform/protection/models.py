@@ -1,0 +1,35 @@
+"""Protections: locks and watermarks placed on a version, with their report cards."""
+
+import uuid
+
+from django.db import models
+
+from accounts.models import Organisation
+from jobs.models import Job
+from registry.models import Commitment, Version
+
+
+class Protection(models.Model):
+    """A lock or watermark that a job makes from a source version; `result` is the new version."""
+
+    class Kind(models.TextChoices):
+        KEY_LOCK = "key-lock"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="protections")
+    kind = models.CharField(max_length=20, choices=Kind)
+    source = models.ForeignKey(Version, models.PROTECT, related_name="protections")
+    commitment = models.ForeignKey(Commitment, models.PROTECT, related_name="protections")
+    dataset = models.CharField(max_length=100)
+    settings = models.JSONField(default=dict)
+    job = models.OneToOneField(Job, models.PROTECT, related_name="protection")
+    result = models.OneToOneField(Version, models.PROTECT, null=True, related_name="protection")
+    report_card = models.JSONField(null=True)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} on {self.source}"
