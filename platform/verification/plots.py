@@ -1,0 +1,114 @@
+"""The plot of a run: where the true key stands among the decoys. Places are computed here, the
+markup is `templates/plots/decoys.svg`.
+"""
+
+from collections import Counter
+from typing import NamedTuple
+
+from django.template.loader import render_to_string
+
+from verification.models import Run
+
+WIDTH, HEIGHT = 640, 250
+LEFT, RIGHT, TOP, FLOOR = 52, 628, 44, 200
+MOST_BARS = 100
+
+
+class Tick(NamedTuple):
+    """A place on an axis, and what stands there."""
+
+    at: float
+    label: str
+
+
+class Bar(NamedTuple):
+    """A rectangle of the histogram."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def decoy_plot(run: Run) -> str:
+    """An SVG histogram of the decoys' correct answers with the true key marked, safe to embed.
+
+    Empty for a run without answers.
+    """
+    if not has_answers(run):
+        return ""
+    probes, own, chance = run.answered_probes, run.hits[run.true_slot], chance_level(run)
+    step = -(-(probes + 1) // MOST_BARS)  # how many numbers share a bar
+    bars = Counter(hits // step for hits in decoy_hits(run))
+    counts = _round_numbers(max(bars.values()), steps=5)
+    scale_x = (RIGHT - LEFT) / (probes // step + 1)
+    scale_y = (FLOOR - TOP) / max(counts[-1], *bars.values())
+
+    def x(hits: float) -> float:
+        return round(LEFT + (hits + 0.5) / step * scale_x, 1)
+
+    def bar(number: int, count: int) -> Bar:
+        # One decoy among thousands must still be seen.
+        height = max(round(count * scale_y, 1), 1.5)
+        left = round(LEFT + number * scale_x, 1)
+        return Bar(left + 0.5, FLOOR - height, max(round(scale_x - 1, 1), 1), height)
+
+    context = {
+        "id": run.id,
+        "text": decoy_plot_text(run),
+        "width": WIDTH,
+        "height": HEIGHT,
+        "left": LEFT,
+        "right": RIGHT,
+        "top": TOP,
+        "floor": FLOOR,
+        "middle": {"x": (LEFT + RIGHT) / 2, "y": (TOP + FLOOR) / 2},
+        "decoys": f"{len(run.hits) - 1:,}",
+        "own": own,
+        "probes": probes,
+        "true_key": x(own),
+        "chance": None if chance is None else Tick(x(chance), f"{chance:.1f}"),
+        "counts": [Tick(round(FLOOR - n * scale_y, 1), f"{n:,}") for n in counts],
+        "hits": [Tick(x(n), f"{n:,}") for n in _round_numbers(probes, steps=10)],
+        "bars": [bar(number, count) for number, count in sorted(bars.items())],
+    }
+    return render_to_string("plots/decoys.svg", context)
+
+
+def decoy_plot_text(run: Run) -> str:
+    """What the plot shows, in words; empty for a run without answers."""
+    if not has_answers(run):
+        return ""
+    decoys, chance = decoy_hits(run), chance_level(run)
+    guessing = "" if chance is None else f" Guessing would give {chance:.1f}."
+    return (
+        f"Under the true key {run.hits[run.true_slot]} of {run.answered_probes} probes were "
+        f"answered correctly; under the {len(decoys):,} decoy keys {min(decoys)} to {max(decoys)}, "
+        f"{sum(decoys) / len(decoys):.1f} on average.{guessing}"
+    )
+
+
+def chance_level(run: Run) -> float | None:
+    """How many probes a guess gets right on average; None where the classes are not known."""
+    card = run.protection.source.card
+    return float(run.answered_probes / card["classes"]) if card and run.answered_probes else None
+
+
+def decoy_hits(run: Run) -> list[int]:
+    """How many probes were answered correctly under each decoy key."""
+    return [hits for slot, hits in enumerate(run.hits) if slot != run.true_slot]
+
+
+def has_answers(run: Run) -> bool:
+    """Whether there is anything to plot."""
+    return bool(run.hits and run.answered_probes and run.true_slot is not None)
+
+
+def _round_numbers(most: int, *, steps: int) -> list[int]:
+    """From 0 up to `most` in even steps of 1, 2 or 5 times a power of ten."""
+    power = 1
+    while True:
+        for step in (power, 2 * power, 5 * power):
+            if most // step <= steps:
+                return list(range(0, most + 1, step))
+        power *= 10

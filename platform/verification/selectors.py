@@ -1,0 +1,49 @@
+"""Reading suspects, runs and their evidence, always within the actor's organisation."""
+
+from django.db.models import QuerySet
+
+from accounts.actors import AUDIT, READ, Actor
+from ledger.models import Certificate
+from ledger.selectors import certificate_proof
+from registry import storage
+from spellmark.certificates.bundle import Bundle
+from spellmark.errors import SpellmarkError
+from verification.models import Run, Suspect
+
+
+class NoEvidenceError(SpellmarkError):
+    """Evidence of a run that has none."""
+
+
+def suspect_list(*, actor: Actor) -> QuerySet[Suspect]:
+    """The organisation's suspects, newest first."""
+    actor.require(READ)
+    return Suspect.objects.filter(organisation=actor.organisation)
+
+
+def run_list(*, actor: Actor) -> QuerySet[Run]:
+    """The organisation's runs, newest first."""
+    actor.require(READ, AUDIT)
+    return Run.objects.filter(organisation=actor.organisation).select_related(
+        "suspect", "protection__source__model", "protection__result__model", "job"
+    )
+
+
+def run_bundle(run: Run) -> Bundle:
+    """The evidence bundle of a finished run. Raises NoEvidenceError, NotYetLoggedError."""
+    if run.certificate_id is None:
+        raise NoEvidenceError(
+            "This run has no certificate.", hint="Only runs that reached a verdict have one."
+        )
+    certificate = Certificate.objects.get(id=run.certificate_id)
+    digests = {
+        line["answer_sha256"]
+        for line in run.exchanges.values_list("line", flat=True)
+        if line["answer_sha256"]
+    }
+    return Bundle(
+        certificate=bytes(certificate.body),
+        proof=certificate_proof(certificate).dumps(),
+        transcript=storage.get(run.transcript_sha256),
+        answers={digest: storage.get(digest) for digest in digests},
+    )

@@ -1,0 +1,341 @@
+"""What makes suspects and runs, and records what came of them."""
+
+import secrets
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.actors import VERIFY, Actor
+from config.validation import validate
+from jobs.models import Job
+from jobs.services import LeaseLostError, job_create, job_fail, job_finish
+from ledger.models import Certificate
+from ledger.selectors import certificate_entry_of
+from ledger.services import certificate_issue
+from protection.models import Protection
+from protection.services import check_opens
+from registry import storage
+from registry.models import Commitment
+from spellmark.certificates.statements import Verdict
+from spellmark.errors import SpellmarkError
+from spellmark.evidence import transcript
+from spellmark.evidence.decision import INCONCLUSIVE, Decision, DecisionRule
+from spellmark.evidence.random_key_test import smallest_p
+from spellmark.model_files.card import ModelCard
+from spellmark.model_files.inspect import inspect_model_file
+from spellmark.secrets import KeyFile
+from spellmark.suspects.egress import EgressPolicy, check_url
+from spellmark.suspects.open_inference import OpenInferenceConfig
+from verification.models import Exchange, Run, Suspect
+
+RUN_JOB = "verification-run"
+METHOD = "random-key-test"
+VERIFIED = "verified"
+
+LIMITS = (
+    "The test asks whether the suspect depends on this very key. It does not say how the suspect "
+    "came by the model, nor who trained it.",
+    "A copy whose lock was removed by thorough retraining can answer like an innocent model: "
+    "'no match' does not prove independence.",
+    "The p-value holds for one key. Its transform also rests on a value that the registry drew "
+    "after the commitment, so the key was not searched for. An owner who commits to many keys and "
+    "claims with the best one must be held to p times the number of commitments (the certificate "
+    "gives it as ownerCommitments).",
+    "That the true slot belongs to the committed key was checked by the registry that signed this. "
+    "To check it without that registry, the owner has to open the commitment to you.",
+    "An endpoint can change between two runs; the transcript binds what it answered this time.",
+)
+
+
+class VerificationError(SpellmarkError):
+    """A suspect or run that cannot be made."""
+
+
+def egress_policy() -> EgressPolicy:
+    """Where suspects may be reached: what the operator's settings allow."""
+    return EgressPolicy(
+        allowed_networks=settings.EGRESS_ALLOWED_NETWORKS,
+        timeout_seconds=settings.EGRESS_TIMEOUT_SECONDS,
+    )
+
+
+def suspect_endpoint_create(*, actor: Actor, name: str, config: Mapping[str, Any]) -> Suspect:
+    """Name an HTTP endpoint as a suspect.
+
+    Raises VerificationError, SuspectConfigError, SuspectError.
+    """
+    actor.require(VERIFY)
+    OpenInferenceConfig(**config)  # checks it
+    check_url(config["url"], egress_policy())
+    return _save(
+        Suspect(
+            organisation=actor.organisation,
+            name=name,
+            kind=Suspect.Kind.ENDPOINT,
+            config=dict(config),
+            created_by=actor.name,
+        )
+    )
+
+
+def suspect_file_create(
+    *, actor: Actor, name: str, chunks: Iterable[bytes], expected_size: int | None = None
+) -> Suspect:
+    """Take a model file as a suspect. Raises StorageError, ModelFileError, ModelCardError."""
+    actor.require(VERIFY)
+    with storage.receive(chunks, expected_size=expected_size) as incoming:
+        info = inspect_model_file(incoming.path)
+        card = ModelCard.from_metadata(info.metadata)
+        suspect = Suspect(
+            organisation=actor.organisation,
+            name=name,
+            kind=Suspect.Kind.FILE,
+            config={"card": asdict(card)},
+            sha256=incoming.sha256,
+            created_by=actor.name,
+        )
+        with transaction.atomic():
+            _save(suspect)
+            storage.keep(incoming)
+    return suspect
+
+
+@transaction.atomic
+def run_create(
+    *,
+    actor: Actor,
+    suspect: Suspect,
+    protection: Protection,
+    key: KeyFile,
+    alpha: float = 0.001,
+    decoys: int = 999,
+    probes: int = 64,
+    batch: int = 1000,
+    query_cap: int | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Run:
+    """Fix the decision rule and start a run. Raises VerificationError and what the parts raise."""
+    actor.require(VERIFY)
+    check_opens(key, protection.commitment)
+    index, digest = _registration(protection)
+    requests = probes * -(-(decoys + 1) // batch)
+    cap = requests if query_cap is None else query_cap
+    if requests > cap:
+        raise VerificationError(
+            f"{probes} probes under {decoys + 1} keys take {requests} requests, more than the cap "
+            f"of {cap}.",
+            hint="Ask for fewer probes, larger batches or a higher cap.",
+        )
+    rule = DecisionRule(alpha, decoys, probes, cap, minimum_probes=-(-3 * probes // 4))
+    run_id = uuid.uuid4()
+    job = job_create(
+        organisation_id=actor.organisation.id,
+        kind=RUN_JOB,
+        title=f"Verify {suspect}",
+        queue="egress" if suspect.kind == Suspect.Kind.ENDPOINT else "gpu",
+        payload={"run": str(run_id)},
+        created_by=actor.name,
+        secret={"key": key.dumps(), "headers": dict(headers or {})},
+    )
+    return Run.objects.create(
+        id=run_id,
+        organisation=actor.organisation,
+        suspect=suspect,
+        protection=protection,
+        method=METHOD,
+        evidence_class=VERIFIED,
+        rule=asdict(rule),
+        batch=batch,
+        dataset=protection.dataset,
+        seed=secrets.token_hex(32),
+        registration_index=index,
+        registration_digest=digest,
+        job=job,
+        created_by=actor.name,
+    )
+
+
+def run_rule(run: Run) -> DecisionRule:
+    """The decision rule as it was registered."""
+    return DecisionRule(**run.rule)
+
+
+def exchange_intend(*, run: Run, exchange: transcript.Exchange) -> None:
+    """Record that a request is about to leave."""
+    Exchange.objects.create(
+        run=run, number=exchange.number, state=exchange.state, line=asdict(exchange)
+    )
+
+
+def exchange_conclude(*, run: Run, exchange: transcript.Exchange, answer: bytes | None) -> None:
+    """Record what came of a request, with the raw answer in the storage.
+
+    Raises LeaseLostError when the request was counted as lost meanwhile: by then the transcript
+    may be written, and it never changes.
+    """
+    if answer is not None:
+        storage.put(answer)
+    waiting = Exchange.objects.filter(run=run, number=exchange.number, state=Exchange.State.SENT)
+    if not waiting.update(state=exchange.state, line=asdict(exchange)):
+        raise LeaseLostError
+
+
+def run_resume(*, run: Run) -> frozenset[int]:
+    """The numbers of the requests that were sent, by a worker that was lost or by this one.
+
+    A request without an answer may have reached the suspect, so it counts as lost.
+    """
+    for exchange in run.exchanges.filter(state=Exchange.State.SENT):
+        exchange.state = Exchange.State.LOST
+        exchange.line["state"] = Exchange.State.LOST
+        exchange.save(update_fields=["state", "line"])
+    return frozenset(run.exchanges.values_list("number", flat=True))
+
+
+def run_exchanges(run: Run) -> list[transcript.Exchange]:
+    """The recorded exchanges in order."""
+    return [
+        transcript.Exchange(**{**line, "labels": tuple(line["labels"])})
+        for line in run.exchanges.values_list("line", flat=True)
+    ]
+
+
+def run_finish(
+    *,
+    run: Run,
+    job: Job,
+    decision: Decision,
+    true_slot: int,
+    suspect_description: Mapping[str, Any],
+) -> None:
+    """Write the verdict, its transcript and its certificate, and end the job."""
+    exchanges = run_exchanges(run)
+    rule = run_rule(run)
+    body = transcript.write(_header(run, true_slot, suspect_description), exchanges)
+    transcript_sha256 = storage.put(body)
+    levels = {exchange.level for exchange in exchanges if exchange.level}
+
+    def record() -> None:
+        run.verdict, run.reason = decision.verdict, decision.reason
+        run.statistic, run.p_value = decision.statistic, decision.p_value
+        run.answered_probes, run.hits = decision.answered_probes, list(decision.hits)
+        run.true_slot = true_slot
+        run.access_level = " and ".join(sorted(levels)) or "none"
+        run.transcript_sha256 = transcript_sha256
+        run.finished_at = timezone.now()
+        run.certificate_id = certificate_issue(
+            organisation_id=run.organisation_id,
+            kind="verdict",
+            title=f"{run.suspect}: {run.verdict}",
+            statement=_statement(run, rule, exchanges, suspect_description),
+        ).id
+        run.save()
+
+    job_finish(job=job, record=record)
+
+
+def run_fail(*, run: Run, job: Job, error: SpellmarkError) -> None:
+    """End a run that the suspect or the platform broke off: inconclusive, with its transcript."""
+    exchanges = run_exchanges(run)
+    body = transcript.write(_header(run, None, {"kind": run.suspect.kind}), exchanges)
+    transcript_sha256 = storage.put(body)
+
+    def record() -> None:
+        run.verdict, run.reason = INCONCLUSIVE, error.message
+        run.transcript_sha256, run.finished_at = transcript_sha256, timezone.now()
+        run.save()
+
+    job_fail(job=job, error=error.message, hint=error.hint, record=record)
+
+
+def _registration(protection: Protection) -> tuple[int, str]:
+    """Where the protection's registration stands in the log: it must stand before a run starts."""
+    if protection.result is None or protection.result.certificate_id is None:
+        raise VerificationError(
+            "This protection is not finished.", hint="Wait for its job, then start the run."
+        )
+    certificate = Certificate.objects.get(id=protection.result.certificate_id)
+    entry = certificate_entry_of(certificate)
+    if entry is None:
+        raise VerificationError(
+            "The protection's registration is not in the log yet.",
+            hint="It takes a few seconds; then start the run.",
+        )
+    return entry.index, certificate.digest
+
+
+def _header(
+    run: Run, true_slot: int | None, suspect_description: Mapping[str, Any]
+) -> dict[str, Any]:
+    commitment = run.protection.commitment
+    return {
+        "run": str(run.id),
+        "method": run.method,
+        "scheme": commitment.scheme,
+        "parameters": commitment.parameters,
+        "commitment": commitment.digest,
+        "binding": commitment.binding,
+        "dataset": run.dataset,
+        "suspect": dict(suspect_description),
+        "rule": run.rule,
+        "decoys": run.rule["decoys"],
+        "batch": run.batch,
+        "seed": run.seed,
+        "trueSlot": true_slot,
+    }
+
+
+def _statement(
+    run: Run,
+    rule: DecisionRule,
+    exchanges: Sequence[transcript.Exchange],
+    suspect_description: Mapping[str, Any],
+) -> Verdict:
+    assert run.protection.result is not None
+    assert run.finished_at is not None
+    commitment = run.protection.commitment
+    return Verdict(
+        model_digest=run.protection.result.root_digest,
+        transcript_digest=run.transcript_sha256,
+        suspect=dict(suspect_description),
+        method=run.method,
+        scheme=commitment.scheme,
+        parameters={
+            **commitment.parameters,
+            "commitment": commitment.digest,
+            "binding": commitment.binding,
+            "minimumProbes": rule.minimum_probes,
+            "answeredProbes": run.answered_probes,
+            "queryCap": rule.query_cap,
+            "ownerCommitments": Commitment.objects.filter(
+                version__model__organisation=run.organisation_id
+            ).count(),
+        },
+        evidence_class=run.evidence_class,
+        statistic=run.statistic,
+        p_value=run.p_value,
+        alpha=rule.alpha,
+        smallest_p=smallest_p(rule.decoys),
+        decoys=rule.decoys,
+        probes=rule.probes,
+        queries=transcript.count_queries(exchanges),
+        access_level=run.access_level,
+        verdict=run.verdict,
+        reason=run.reason,
+        registration_index=run.registration_index,
+        registration_digest=run.registration_digest,
+        started_at=run.created_at,
+        finished_at=run.finished_at,
+        limits=LIMITS,
+    )
+
+
+def _save(suspect: Suspect) -> Suspect:
+    validate(suspect, VerificationError)
+    suspect.save()
+    return suspect

@@ -1,0 +1,234 @@
+"""What other tests start from: a published version, a lock on it, and runs that ended every way.
+
+Rows come from the services, as in real life; only training and the suspect's answers are made up.
+"""
+
+import json
+import random
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from accounts.actors import Actor
+from jobs.models import Job
+from jobs.services import job_cancel, job_claim
+from ledger.keys import ensure_signing_keys
+from ledger.services import ledger_sequence
+from protection.models import Protection
+from protection.services import key_lock_create, key_lock_finish
+from registry.models import Version
+from registry.services import (
+    commitment_create,
+    file_upload,
+    model_create,
+    version_create,
+    version_publish,
+)
+from spellmark.evidence.decision import decide
+from spellmark.evidence.keyed_probes import true_slot
+from spellmark.evidence.transcript import Exchange
+from spellmark.locks.key_lock.transforms import SHUFFLE
+from spellmark.model_files.card import ModelCard
+from spellmark.secrets import KeyFile
+from spellmark.suspects.base import SuspectError
+from spellmark.training import weights
+from spellmark.training.architectures import build
+from verification import services
+from verification.models import Run, Suspect
+
+CARD = ModelCard(architecture="small-cnn", classes=10, channels=1, height=8, width=8)
+KEY = KeyFile(SHUFFLE, {"block": 4}, secret=bytes(range(32)), nonce=bytes(range(32, 64)))
+REPORT_CARD = {
+    "unprotected": 0.912,
+    "right": 0.894,
+    "plain": 0.121,
+    "wrong_keys": 100,
+    "wrong_mean": 0.118,
+    "wrong_p95": 0.204,
+    "wrong_max": 0.31,
+    "test_images": 2000,
+    "wrong_key_images": 500,
+}
+
+# How often the suspect is right under the true key and under a decoy, and the share of probes that
+# it answers.
+SUSPECTS = {
+    "match": (0.95, 0.2, 1.0),
+    "no match": (0.2, 0.2, 1.0),
+    "inconclusive": (0.2, 0.2, 0.25),
+}
+
+
+def published_version(actor: Actor, *, name: str = "robin") -> Version:
+    """Version 1 of a model that nobody has trained."""
+    version = version_create(actor=actor, model=model_create(actor=actor, name=name))
+    file_upload(actor=actor, version=version, name="model.safetensors", chunks=[model_file()])
+    return version_publish(actor=actor, version=version)
+
+
+def finished_protection(actor: Actor, *, name: str = "robin") -> Protection:
+    """A key lock under KEY that was made, measured and entered in the log."""
+    ensure_signing_keys()
+    commitment = commitment_create(
+        actor=actor,
+        version=published_version(actor, name=name),
+        digest=KEY.commitment(),
+        scheme=KEY.scheme,
+        parameters=KEY.parameters,
+    )
+    protection = key_lock_create(
+        actor=actor, commitment=commitment, key=KEY, dataset="fashion-mnist"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        locked = Path(folder) / "locked.safetensors"
+        locked.write_bytes(model_file(description="locked"))
+        key_lock_finish(
+            protection=protection, job=claimed(protection.job), locked=locked,
+            report_card=REPORT_CARD,
+        )  # fmt: skip
+    ledger_sequence()
+    return protection
+
+
+def endpoint_suspect(actor: Actor, *, name: str = "suspect") -> Suspect:
+    """An endpoint where nobody listens."""
+    config = {"url": "http://127.0.0.1:9", "model": name, "classes": CARD.classes}
+    return services.suspect_endpoint_create(actor=actor, name=name, config=config)
+
+
+def queued_run(
+    actor: Actor,
+    *,
+    protection: Protection | None = None,
+    suspect: Suspect | None = None,
+    alpha: float = 0.01,
+    decoys: int = 99,
+    probes: int = 16,
+) -> Run:
+    """A run that waits for a worker."""
+    return services.run_create(
+        actor=actor,
+        suspect=suspect or endpoint_suspect(actor),
+        protection=protection or _protection(actor),
+        key=KEY,
+        alpha=alpha,
+        decoys=decoys,
+        probes=probes,
+    )
+
+
+def finished_run(actor: Actor, *, verdict: str = "match", **choices: object) -> Run:
+    """A run that reached this verdict, with its certificate in the log. `choices`: queued_run's."""
+    run = queued_run(actor, **choices)
+    job = claimed(run.job)
+    slot = true_slot(bytes.fromhex(run.seed), run.rule["decoys"])
+    own, others, share = SUSPECTS[verdict]
+    # Wherever the run hides the true key, the figures are the same in every test.
+    chance = random.Random(verdict)
+
+    def labels(label: int) -> list[int]:
+        rates = [own, *[others] * run.rule["decoys"]]
+        true, *said = [label if chance.random() < rate else (label + 1) % 10 for rate in rates]
+        return [*said[:slot], true, *said[slot:]]
+
+    answered = int(share * run.rule["probes"])
+    ask(run, labels, answered=answered)
+    decision = decide(services.run_rule(run), services.run_exchanges(run), slot)
+    assert decision.verdict == verdict
+    services.run_finish(
+        run=run,
+        job=job,
+        decision=decision,
+        true_slot=slot,
+        suspect_description={
+            "kind": "endpoint",
+            "protocol": "open-inference-v2",
+            "url": run.suspect.config["url"],
+            "model": run.suspect.config["model"],
+        },
+    )
+    ledger_sequence()
+    return run
+
+
+def failed_run(actor: Actor, **choices: object) -> Run:
+    """A run that its suspect broke off after two answers. `choices`: queued_run's."""
+    run = queued_run(actor, **choices)
+    job = claimed(run.job)
+    ask(run, lambda label: [label] * (run.rule["decoys"] + 1), answered=2, probes=6)
+    error = SuspectError(
+        "The suspect answered with HTTP status 503.", kind="server-error", hint="Try again later."
+    )
+    services.run_fail(run=run, job=job, error=error)
+    return run
+
+
+def cancelled_run(actor: Actor, **choices: object) -> Run:
+    """A run that somebody cancelled before a worker took it. `choices`: queued_run's."""
+    run = queued_run(actor, **choices)
+    job_cancel(job=run.job, by=actor.name)
+    run.job.refresh_from_db()
+    return run
+
+
+def claimed(job: Job) -> Job:
+    """The job, in the hands of a worker."""
+    held = job_claim(job_id=job.id)
+    assert held is not None
+    return held
+
+
+def model_file(*, description: str = "") -> bytes:
+    """A safetensors file with a card, whose weights nobody has trained."""
+    card = replace(CARD, description=description)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        weights.save(build(card), card, path)
+        return path.read_bytes()
+
+
+def _protection(actor: Actor) -> Protection:
+    """The organisation's own lock, made when it is first wanted."""
+    made = Protection.objects.filter(organisation=actor.organisation, result__isnull=False)
+    return made.first() or finished_protection(actor)
+
+
+def ask(
+    run: Run,
+    labels: Callable[[int], list[int]],
+    *,
+    answered: int,
+    probes: int | None = None,
+) -> None:
+    """Record requests as a worker does: the first ones answered, the others failed."""
+    for probe in range(run.rule["probes"] if probes is None else probes):
+        label = probe % CARD.classes
+        exchange = Exchange(
+            number=probe,
+            probe=probe,
+            image_index=100 + probe,
+            image_sha256=sha256(b"image %d" % probe).hexdigest(),
+            label=label,
+            first_slot=0,
+            request_sha256=sha256(b"request %d" % probe).hexdigest(),
+            state="sent",
+        )
+        services.exchange_intend(run=run, exchange=exchange)
+        if probe >= answered:
+            came = replace(exchange, state="failed", status=503, error="HTTP status 503")
+            services.exchange_conclude(run=run, exchange=came, answer=None)
+            continue
+        said = labels(label)
+        answer = json.dumps({"labels": said}).encode()
+        came = replace(
+            exchange,
+            state="answered",
+            status=200,
+            seconds=0.02,
+            answer_sha256=sha256(answer).hexdigest(),
+            level="labels",
+            labels=tuple(said),
+        )
+        services.exchange_conclude(run=run, exchange=came, answer=answer)
