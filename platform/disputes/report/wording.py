@@ -1,0 +1,98 @@
+"""The report's fixed sentences: what its words mean, said to people who do not work with models."""
+
+FAILED, CANCELLED, UNFINISHED = "failed", "cancelled", "unfinished"
+
+OUTCOMES = ("match", "no match", "inconclusive", FAILED, CANCELLED)
+
+METHODS = {
+    "random-key-test": "Random-key test",
+}
+
+EVIDENCE_CLASSES = {
+    "verified": (
+        "The owner’s secret was committed to before the suspect was asked, what was asked follows "
+        "from random values that the owner did not choose, and the p-value is exact. Such a "
+        "verdict can stand by itself, within the limits stated in this report."
+    ),
+    "indicative": (
+        "The suspect was compared with independent models. Such a verdict is a lead; it is never "
+        "proof by itself."
+    ),
+}
+
+ACCESS_LEVELS = {
+    "labels": "labels: for each image only the class that the suspect chose was visible",
+    "probabilities": "probabilities: the suspect showed a probability for every class; the test "
+    "uses only the class it chose",
+    "scores": "scores: the suspect showed a score for every class; the test uses only the class it "
+    "chose",
+    "none": "none: the suspect gave no usable answer",
+}
+
+# What an outcome means when its run has no figures to speak of.
+MEANINGS = {
+    "inconclusive": "This run does not decide: it speaks neither for nor against the suspect.",
+    FAILED: "This run broke off before it could decide: it speaks neither for nor against the "
+    "suspect.",
+    CANCELLED: "This run was cancelled before it could decide: it speaks neither for nor against "
+    "the suspect.",
+}
+
+REPORT_CARD = {
+    "unprotected": "Before the lock was placed",
+    "right": "With the owner’s key",
+    "plain": "Without any key",
+    "wrong_mean": "Under wrong keys, average",
+    "wrong_p95": "Under wrong keys, 95th percentile",
+    "wrong_max": "Under the best wrong key",
+    "wrong_keys": "Wrong keys tried",
+    "test_images": "Images",
+    "wrong_key_images": "Images for each wrong key",
+}
+
+PROTOCOL = (
+    "Committed first. Before a run can start, the protected version and the hash of the owner’s "
+    "secret (the commitment) stand in the log. After the commitment had come in, the registry drew "
+    "a random value (the binding) that goes into everything derived from the secret, so that no "
+    "secret can be searched for that happens to suit a suspect.",
+    "Decided first. The false-positive rate, the number of decoys and of probes and the most "
+    "queries that may be sent are fixed when the run is made, before the first query. Transcript "
+    "and certificate name them.",
+    "Hidden among decoys. Each probe image is shown to the suspect once under the owner’s key and "
+    "once under every decoy key. Decoys are drawn the way the owner’s key is; the place of the "
+    "owner’s key among them, the decoys and the choice of the probe images all follow from the "
+    "run’s random seed.",
+    "Exact. If the suspect never depended on the owner’s key, that key is just one among equals, "
+    "and each rank is equally likely for it, whatever the suspect is. The p-value is its rank: "
+    "(1 + decoys that do as well or better) / (1 + all decoys). Ties count against the owner.",
+    "No query twice. Each query is recorded before it is sent. One that fails or is lost is not "
+    "sent again; its probe is then left out under all keys alike.",
+    "Everything is reported. A run that joined a case cannot leave it. Failed, cancelled and "
+    "inconclusive runs stand beside the others, and runs of the same owner outside the case are "
+    "listed too.",
+    "Signed and logged. The verdict is signed and entered in an append-only log. The log cannot be "
+    "changed unnoticed by anyone who holds an earlier checkpoint of it: it is tamper-evident.",
+)
+
+GLOSSARY = (
+    (
+        "p-value",
+        "how likely it is that a model that never met the protection shows a result at least this "
+        "strong; not the probability that the suspect is innocent",
+    ),
+    (
+        "α (alpha)",
+        "the false-positive rate fixed in advance: the chance with which the rule calls an "
+        "innocent suspect a match",
+    ),
+    ("secret key", "32 random bytes that only the owner has; the registry keeps its hash alone"),
+    ("decoy key", "a random key that protects nothing, drawn the way the owner’s key is"),
+    ("probe", "a test image, shown to the suspect under the true key and under all decoys"),
+    ("digest", "a SHA-256 hash: a fingerprint of a file that changes if one bit of it changes"),
+    (
+        "log, checkpoint",
+        "an append-only list of all certificates and registrations; the signed statement of its "
+        "length and of its root, the one digest that covers everything in it",
+    ),
+    ("inclusion proof", "the digests that lead from one entry of the log to a checkpoint’s root"),
+)
