@@ -1,0 +1,3 @@
+from tests.spellmark.suspects.local_servers import serve, stopped
+
+__all__ = ["serve", "stopped"]

@@ -1,0 +1,53 @@
+"""The one task for all jobs: claim, run, end."""
+
+import logging
+from collections.abc import Callable
+from uuid import UUID
+
+from celery import shared_task
+
+from disputes.services import REPORT_JOB
+from jobs import services
+from protection.services import LOCK_JOB
+from spellmark.errors import SpellmarkError
+from tasks import key_lock, report, verification_run
+from tasks.work import Work
+from verification.services import RUN_JOB
+
+logger = logging.getLogger("spellmark.work")
+
+HANDLERS: dict[str, Callable[[Work], None]] = {
+    LOCK_JOB: key_lock.run,
+    RUN_JOB: verification_run.run,
+    REPORT_JOB: report.run,
+}
+
+
+@shared_task(name="tasks.run_job")
+def run_job(job_id: str) -> None:
+    """Run a job if it waits for a worker; a message that comes twice does nothing."""
+    job = services.job_claim(job_id=UUID(job_id))
+    if job is None:
+        return
+    with Work(job) as work:
+        try:
+            HANDLERS[job.kind](work)
+        except services.CancelledError:
+            services.job_stop(job=job)
+        except services.LeaseLostError:
+            logger.warning("job %s was taken up by another worker", job.id)
+        except SpellmarkError as error:
+            services.job_fail(job=job, error=error.message, hint=error.hint)
+        except Exception:
+            logger.exception("job %s failed", job.id)
+            services.job_fail(
+                job=job,
+                error="The job stopped on an error that is not yours.",
+                hint=f"The operator finds it in the worker's log under {job.id}.",
+            )
+
+
+@shared_task(name="tasks.jobs_sweep")
+def jobs_sweep() -> None:
+    """Take up lost jobs."""
+    services.jobs_sweep()
