@@ -1,0 +1,173 @@
+"""The log and the certificates in it."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.actors import AUDIT, READ
+from api.endpoints import Endpoint, download
+from ledger.models import Certificate, Entry
+from ledger.selectors import (
+    certificate_list,
+    certificate_proof,
+    checkpoint_latest,
+    consistency_proof,
+    entry_list,
+    trust,
+)
+
+TEXT = {(200, "text/plain"): OpenApiTypes.STR}
+
+
+class CertificateSerializer(serializers.ModelSerializer[Certificate]):
+    """A certificate; its body is at /certificates/ID/body."""
+
+    class Meta:
+        model = Certificate
+        fields = ["id", "kind", "title", "digest", "created_at"]
+
+
+class EntrySerializer(serializers.ModelSerializer[Entry]):
+    """An entry of the log."""
+
+    body = serializers.SerializerMethodField()
+    leaf_hash = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Entry
+        fields = ["index", "body", "leaf_hash", "queued_at", "integrated_at"]
+
+    def get_body(self, entry: Entry) -> str:
+        """The entry's bytes, which are JSON."""
+        return bytes(entry.body).decode()
+
+    def get_leaf_hash(self, entry: Entry) -> str:
+        """SHA-256 of 0x00 and the entry's bytes, hex."""
+        return bytes(entry.leaf_hash).hex()
+
+
+class ConsistencySerializer(serializers.Serializer[Any]):
+    """That the log of the new size begins with the log of the old size."""
+
+    old_size = serializers.IntegerField()
+    new_size = serializers.IntegerField()
+    hashes = serializers.ListField(child=serializers.CharField())
+
+
+class ConsistencyInput(serializers.Serializer[Any]):
+    """Two sizes of the log."""
+
+    old_size = serializers.IntegerField(min_value=0)
+    new_size = serializers.IntegerField(min_value=0)
+
+
+class LedgerEndpoint(Endpoint):
+    """Members and auditors read the log."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Check the actor before anything else."""
+        super().initial(request, *args, **kwargs)
+        self.actor.require(READ, AUDIT)
+
+
+class Entries(LedgerEndpoint):
+    """/ledger/entries"""
+
+    @extend_schema(operation_id="entries_list", responses=EntrySerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """The log's entries, newest first."""
+        return self.page(request, entry_list(), EntrySerializer)
+
+
+class LatestCheckpoint(LedgerEndpoint):
+    """/ledger/checkpoint"""
+
+    @extend_schema(responses=TEXT)
+    def get(self, request: Request) -> HttpResponse:
+        """The newest signed checkpoint, a C2SP signed note."""
+        checkpoint = checkpoint_latest()
+        if checkpoint is None:
+            raise NotFound("The log has no entries yet.")
+        return HttpResponse(bytes(checkpoint.note), content_type="text/plain; charset=utf-8")
+
+
+class Consistency(LedgerEndpoint):
+    """/ledger/consistency"""
+
+    @extend_schema(
+        parameters=[OpenApiParameter("old_size", int), OpenApiParameter("new_size", int)],
+        responses=ConsistencySerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """A consistency proof between two sizes (RFC 6962)."""
+        sizes = self.read(ConsistencyInput(data=request.query_params))
+        checkpoint = checkpoint_latest()
+        if checkpoint is None or sizes["new_size"] > checkpoint.size:
+            raise NotFound("The log is not that long.")
+        hashes = [node.hex() for node in consistency_proof(**sizes)]
+        return Response({**sizes, "hashes": hashes})
+
+
+class TrustFile(LedgerEndpoint):
+    """/ledger/trust"""
+
+    @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT})
+    def get(self, request: Request) -> HttpResponse:
+        """The trust file: the keys to check certificates and checkpoints with."""
+        return download(trust().dumps(), name="trust.json", content_type="application/json")
+
+
+class Certificates(LedgerEndpoint):
+    """/certificates"""
+
+    @extend_schema(operation_id="certificates_list", responses=CertificateSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """The organisation's certificates, newest first."""
+        rows = certificate_list(organisation_id=self.actor.organisation.id)
+        return self.page(request, rows, CertificateSerializer)
+
+
+class CertificateEndpoint(LedgerEndpoint):
+    """Finds a certificate within the actor's organisation."""
+
+    def certificate(self, certificate_id: UUID) -> Certificate:
+        """The certificate, or a 404."""
+        rows = certificate_list(organisation_id=self.actor.organisation.id)
+        return get_object_or_404(rows, id=certificate_id)
+
+
+class CertificateDetail(CertificateEndpoint):
+    """/certificates/ID"""
+
+    @extend_schema(responses=CertificateSerializer)
+    def get(self, request: Request, certificate_id: UUID) -> Response:
+        """One certificate."""
+        return Response(CertificateSerializer(self.certificate(certificate_id)).data)
+
+
+class CertificateBody(CertificateEndpoint):
+    """/certificates/ID/body"""
+
+    @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT})
+    def get(self, request: Request, certificate_id: UUID) -> HttpResponse:
+        """The certificate itself: a Sigstore bundle v0.3."""
+        body = bytes(self.certificate(certificate_id).body)
+        return download(body, name="certificate.sigstore.json", content_type="application/json")
+
+
+class CertificateProof(CertificateEndpoint):
+    """/certificates/ID/proof"""
+
+    @extend_schema(responses=TEXT)
+    def get(self, request: Request, certificate_id: UUID) -> HttpResponse:
+        """The proof that the certificate stands in the log, a C2SP .tlog-proof."""
+        proof = certificate_proof(self.certificate(certificate_id)).dumps()
+        return download(proof, name="certificate.tlog-proof", content_type="text/plain")

@@ -1,0 +1,91 @@
+"""Locks and other protections."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.endpoints import Endpoint, idempotent
+from api.jobs import JobSerializer
+from protection.models import Protection
+from protection.selectors import protection_list
+from protection.services import key_lock_create
+from registry.selectors import commitment_list
+from spellmark.secrets import KeyFile
+
+
+class ProtectionSerializer(serializers.ModelSerializer[Protection]):
+    """A protection with its job and, when that is done, its report card."""
+
+    source = serializers.SerializerMethodField()
+    result = serializers.SerializerMethodField()
+    job = JobSerializer(read_only=True)
+
+    class Meta:
+        model = Protection
+        fields = [
+            "id", "kind", "source", "result", "commitment_id", "dataset", "settings",
+            "report_card", "job", "created_by", "created_at",
+        ]  # fmt: skip
+
+    def get_source(self, row: Protection) -> str:
+        """The version that is protected, as `model/number`."""
+        return f"{row.source.model.name}/{row.source.number}"
+
+    def get_result(self, row: Protection) -> str | None:
+        """The protected version, as `model/number`."""
+        return f"{row.result.model.name}/{row.result.number}" if row.result else None
+
+
+class KeyLockInput(serializers.Serializer[Any]):
+    """What a key lock needs. The key file is sealed for the job and erased when it ends."""
+
+    commitment = serializers.UUIDField()
+    key_file = serializers.JSONField(binary=False, write_only=True)
+    dataset = serializers.CharField(max_length=100)
+    epochs = serializers.IntegerField(min_value=1, max_value=1000, default=8)
+    images = serializers.IntegerField(min_value=100, default=6000)
+    wrong_keys = serializers.IntegerField(min_value=10, max_value=10_000, default=100)
+
+
+class Protections(Endpoint):
+    """/protections"""
+
+    @extend_schema(operation_id="protections_list", responses=ProtectionSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """The organisation's protections, newest first."""
+        return self.page(request, protection_list(actor=self.actor), ProtectionSerializer)
+
+
+class ProtectionDetail(Endpoint):
+    """/protections/ID"""
+
+    @extend_schema(responses=ProtectionSerializer)
+    def get(self, request: Request, protection_id: UUID) -> Response:
+        """One protection."""
+        row = get_object_or_404(protection_list(actor=self.actor), id=protection_id)
+        return Response(ProtectionSerializer(row).data)
+
+
+class KeyLocks(Endpoint):
+    """/key-locks"""
+
+    @extend_schema(request=KeyLockInput, responses={202: ProtectionSerializer})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Lock the version that a commitment belongs to."""
+        data = self.read(KeyLockInput(data=request.data))
+        commitment = get_object_or_404(commitment_list(actor=self.actor), id=data.pop("commitment"))
+        key = key_from(data.pop("key_file"))
+        row = key_lock_create(actor=self.actor, commitment=commitment, key=key, **data)
+        return Response(ProtectionSerializer(row).data, status=status.HTTP_202_ACCEPTED)
+
+
+def key_from(value: Any) -> KeyFile:
+    """The key file in a request: its JSON as an object, or its text. Raises KeyFileError."""
+    return KeyFile.loads(value if isinstance(value, str) else json.dumps(value))
