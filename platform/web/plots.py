@@ -1,0 +1,89 @@
+"""Figures as numbers, for the templates to draw."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spellmark.certificates.merkle import node_hash
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One accuracy: `share` in [0, 1], `worst` the largest seen where there were many."""
+
+    kind: str
+    label: str
+    note: str
+    share: float
+    worst: float | None = None
+
+    @property
+    def percent(self) -> str:
+        """As people say it."""
+        return f"{self.share:.1%}"
+
+    @property
+    def width(self) -> str:
+        """For the drawing."""
+        return f"{self.share:.2%}"
+
+    @property
+    def worst_at(self) -> str:
+        """For the drawing."""
+        return f"{self.worst or 0:.2%}"
+
+
+@dataclass(frozen=True)
+class AccuracyBars:
+    """A report card as bars, beside what pure guessing would reach."""
+
+    bars: tuple[Bar, ...]
+    chance: float
+    lost: float
+
+    @property
+    def chance_at(self) -> str:
+        """For the drawing."""
+        return f"{self.chance:.2%}"
+
+    @property
+    def lost_points(self) -> str:
+        """What the right key costs, in points."""
+        return f"{100 * self.lost:.1f}"
+
+
+def accuracy_bars(report: Mapping[str, Any], *, classes: int) -> AccuracyBars:
+    """The bars of a key lock's report card."""
+    wrong = f"mean of {report['wrong_keys']}, worst {report['wrong_max']:.1%}"
+    bars = (
+        Bar("before", "Before locking", "the model it was made from", report["unprotected"]),
+        Bar("right", "Right key", "what your customers get", report["right"]),
+        Bar("plain", "No key", "plain images", report["plain"]),
+        Bar("wrong", "Wrong keys", wrong, report["wrong_mean"], report["wrong_max"]),
+    )
+    return AccuracyBars(bars, 1 / classes, report["unprotected"] - report["right"])
+
+
+@dataclass(frozen=True)
+class Step:
+    """One level of an inclusion proof: two hashes and the one that they make."""
+
+    left: str
+    right: str
+    ours_is_left: bool
+    parent: str
+
+
+def proof_steps(leaf: bytes, index: int, size: int, hashes: Sequence[bytes]) -> list[Step]:
+    """How an inclusion proof leads from the leaf to the root (RFC 9162, section 2.1.3.2)."""
+    steps = []
+    position, last, value = index, size - 1, leaf
+    for sibling in hashes:
+        is_right = position % 2 == 1 or position == last
+        left, right = (sibling, value) if is_right else (value, sibling)
+        value = node_hash(left, right)
+        steps.append(Step(left.hex(), right.hex(), not is_right, value.hex()))
+        while is_right and position % 2 == 0 and position:
+            position, last = position >> 1, last >> 1
+        position, last = position >> 1, last >> 1
+    return steps

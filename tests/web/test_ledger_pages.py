@@ -1,0 +1,127 @@
+import html
+import re
+import subprocess
+
+import pytest
+from django.urls import reverse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.selectors import checkpoint_latest, trust
+from ledger.services import ledger_sequence
+from spellmark.certificates import merkle
+from spellmark.certificates.bundle import Bundle
+from spellmark.certificates.tlog_proof import TlogProof
+from spellmark.certificates.trust import Trust
+from spellmark.certificates.verify import verify_files
+from tests import factories
+from tests.programs import need
+from web.plots import proof_steps
+
+
+def text(response):
+    return response.content.decode()
+
+
+@pytest.fixture
+def certificate_id(alice_actor):
+    return factories.finished_protection(alice_actor).commitment.certificate_id
+
+
+def test_a_registration_certificate_says_what_it_is_about(as_alice, certificate_id):
+    page = text(as_alice.get(reverse("web:certificate", args=[certificate_id])))
+    assert "Acme had registered version 1 of robin" in page
+    assert "had committed to a key" in page
+    assert factories.KEY.commitment() in page
+    assert reverse("web:version", args=["robin", 1]) in page
+
+
+def test_a_verdict_certificate_says_what_was_found(as_auditor, world):
+    page = text(as_auditor.get(reverse("web:certificate", args=[world.run.certificate_id])))
+    assert "<strong>match</strong>" in page
+    assert reverse("web:run", args=[world.run.id]) in page
+
+
+def test_the_registration_bundle_passes_the_offline_verifier(as_alice, certificate_id):
+    got = as_alice.get(reverse("web:certificate-bundle", args=[certificate_id]))
+    keys = Trust.loads(as_alice.get(reverse("web:trust")).content)
+    assert keys == trust()
+    assert verify_files(Bundle.loads(got.content), keys).passed
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("kind", ["registration", "verdict"])
+def test_the_openssl_lines_on_the_page_work(as_alice, world, tmp_path, kind):
+    need("unzip", "jq", "openssl", "sed", "base64")
+    certificate_id = {
+        "registration": world.protection.commitment.certificate_id,
+        "verdict": world.run.certificate_id,
+    }[kind]
+    page = text(as_alice.get(reverse("web:certificate", args=[certificate_id])))
+    lines = re.search(r'<pre [^>]*id="openssl"[^>]*><code>(.*?)</code>', page, re.DOTALL)
+    bundle = as_alice.get(reverse("web:certificate-bundle", args=[certificate_id])).content
+    (tmp_path / "bundle.zip").write_bytes(bundle)
+    (tmp_path / "trust.json").write_bytes(as_alice.get(reverse("web:trust")).content)
+    script = "set -e\n" + html.unescape(lines.group(1))
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.endswith("Verified OK\n"), done.stderr
+
+
+def test_a_certificate_that_waits_for_the_log_says_so(as_alice, alice_actor, acme):
+    version = factories.published_version(alice_actor)
+    page = reverse("web:certificate", args=[version.certificate_id])
+    assert "waits for its place" in text(as_alice.get(page))
+    assert "openssl" not in text(as_alice.get(page))
+    bundle = reverse("web:certificate-bundle", args=[version.certificate_id])
+    assert as_alice.get(bundle).status_code == 409
+    ledger_sequence()
+    assert "openssl" in text(as_alice.get(page))
+    assert as_alice.get(bundle).status_code == 200
+
+
+def test_an_empty_log_says_what_comes_first(as_alice):
+    assert "The ledger is empty" in text(as_alice.get("/ledger"))
+    assert as_alice.get(reverse("web:checkpoint")).status_code == 404
+
+
+def test_the_log_names_its_own_certificates_and_hides_those_of_others(
+    as_alice, as_charlie, certificate_id
+):
+    assert "robin v1" in text(as_alice.get("/ledger"))
+    page = text(as_charlie.get("/ledger"))
+    assert "of another organisation" in page
+    assert "robin" not in page
+
+
+def test_an_entry_leads_to_the_root_of_the_checkpoint(as_alice, certificate_id):
+    checkpoint = checkpoint_latest()
+    for index in range(checkpoint.size):
+        response = as_alice.get(reverse("web:entry", args=[index]))
+        assert response.context["steps"][-1].parent == bytes(checkpoint.root).hex()
+        assert bytes(checkpoint.root).hex() in text(response)
+    assert as_alice.get(reverse("web:entry", args=[checkpoint.size])).status_code == 404
+
+
+def test_downloads_are_the_files_themselves(as_alice, certificate_id):
+    note = as_alice.get(reverse("web:checkpoint")).content
+    assert note == bytes(checkpoint_latest().note)
+    proof = as_alice.get(reverse("web:certificate-proof", args=[certificate_id])).content
+    assert TlogProof.loads(proof).checkpoint == note
+    body = as_alice.get(reverse("web:certificate-body", args=[certificate_id]))
+    assert body["Content-Disposition"] == 'attachment; filename="certificate.sigstore.json"'
+
+
+@given(st.data(), st.integers(1, 40))
+def test_proof_steps_end_at_the_root(data, size):
+    index = data.draw(st.integers(0, size - 1))
+    leaves = [merkle.leaf_hash(b"%d" % number) for number in range(size)]
+    nodes = {(l, i): h for l, i, h in merkle.extend(0, leaves, merkle.reader({}))}  # noqa: E741
+    get = merkle.reader(nodes)
+    hashes = merkle.inclusion_proof(index, size, get)
+    steps = proof_steps(leaves[index], index, size, hashes)
+    value = leaves[index].hex()
+    for step, sibling in zip(steps, hashes, strict=True):
+        ours, theirs = (step.left, step.right) if step.ours_is_left else (step.right, step.left)
+        assert (ours, theirs) == (value, sibling.hex())
+        value = step.parent
+    assert value == merkle.root(size, get).hex()

@@ -1,0 +1,190 @@
+import io
+import zipfile
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+from django.utils.html import escape
+
+from jobs.models import SealedSecret
+from jobs.sealing import unseal
+from ledger.selectors import trust
+from registry import storage
+from spellmark.certificates.bundle import Bundle
+from spellmark.certificates.verify import verify_files
+from spellmark.secrets import KeyFile
+from tests import factories
+from verification.models import Run, Suspect
+from verification.services import LIMITS
+
+KEY = factories.KEY
+ENDPOINT = {
+    "kind": "endpoint",
+    "name": "Rival",
+    "url": "http://127.0.0.1:9",
+    "model": "garments",
+    "classes": 10,
+    "input_name": "input",
+    "datatype": "UINT8",
+    "value_range": "0-255",
+}
+
+
+def text(response):
+    return response.content.decode()
+
+
+@pytest.fixture
+def protection(alice_actor):
+    return factories.finished_protection(alice_actor)
+
+
+def start(protection, suspect, **changes):
+    return {
+        "suspect": suspect.id,
+        "protection": protection.id,
+        "key_file": SimpleUploadedFile("robin.spellkey", KEY.dumps().encode()),
+        "alpha": 0.01,
+        "decoys": 99,
+        "probes": 16,
+        "batch": 1000,
+        **changes,
+    }
+
+
+def test_it_names_an_endpoint(as_bob, acme):
+    response = as_bob.post(reverse("web:suspect-new"), ENDPOINT)
+    suspect = Suspect.objects.get()
+    assert response["Location"] == f"{reverse('web:run-new')}?suspect={suspect.id}"
+    assert suspect.config == {
+        "url": "http://127.0.0.1:9",
+        "model": "garments",
+        "classes": 10,
+        "input_name": "input",
+        "datatype": "UINT8",
+        "value_range": "0-255",
+        "output_name": None,
+    }
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1/", "http://[fe80::1]/", "http://u:p@127.0.0.1/"])
+def test_an_address_that_may_not_be_asked_comes_back_with_the_form(as_bob, acme, url):
+    response = as_bob.post(reverse("web:suspect-new"), {**ENDPOINT, "url": url})
+    assert response.status_code == 200
+    assert 'role="alert"' in text(response)
+    assert "Rival" in text(response)
+    assert not Suspect.objects.exists()
+
+
+def test_a_raw_body_becomes_a_suspect(as_bob, acme):
+    data = factories.model_file()
+    response = as_bob.put(reverse("web:suspect-upload", args=["found"]), data)
+    suspect = Suspect.objects.get()
+    assert response.status_code == 201
+    assert response.json()["next"].endswith(str(suspect.id))
+    assert storage.get(suspect.sha256) == data
+
+
+def test_an_ordinary_form_brings_a_file_too(as_bob, acme):
+    file = SimpleUploadedFile("found.safetensors", factories.model_file())
+    as_bob.post(reverse("web:suspect-new"), {"kind": "file", "name": "", "file": file})
+    assert Suspect.objects.get().name == "found.safetensors"
+
+
+def test_a_file_that_is_no_model_comes_back_with_the_form(as_bob, acme):
+    file = SimpleUploadedFile("found.bin", b"nonsense, but long enough to be looked at")
+    response = as_bob.post(reverse("web:suspect-new"), {"kind": "file", "file": file})
+    assert 'role="alert"' in text(response)
+    assert not Suspect.objects.exists()
+
+
+def test_a_run_says_first_what_it_needs(as_bob, acme):
+    page = text(as_bob.get(reverse("web:run-new")))
+    assert reverse("web:suspect-new") in page
+    assert "key_file" not in page
+
+
+def test_it_starts_a_run(as_bob, alice_actor, protection):
+    suspect = factories.endpoint_suspect(alice_actor)
+    response = as_bob.post(
+        reverse("web:run-new"),
+        start(protection, suspect, headers="Authorization: Bearer xyzzy\n X-Id:  7 "),
+    )
+    run = Run.objects.get()
+    assert response["Location"] == reverse("web:run", args=[run.id])
+    assert (run.rule["alpha"], run.rule["decoys"], run.rule["probes"]) == (0.01, 99, 16)
+    sealed = unseal(run.job)
+    assert KeyFile.loads(sealed["key"]) == KEY
+    assert sealed["headers"] == {"Authorization": "Bearer xyzzy", "X-Id": "7"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"alpha": 0.5}, {"decoys": 19}, {"probes": 1}, {"query_cap": 1}, {"headers": "Bearer xyzzy"}],
+)
+def test_a_rule_that_cannot_be_comes_back_without_the_secrets(
+    as_bob, alice_actor, protection, changes
+):
+    suspect = factories.endpoint_suspect(alice_actor)
+    sent = start(protection, suspect, **{"headers": "Authorization: Bearer xyzzy", **changes})
+    response = as_bob.post(reverse("web:run-new"), sent)
+    assert response.status_code == 200
+    assert "xyzzy" not in text(response)
+    assert KEY.secret.hex() not in text(response)
+    assert 'class="error"' in text(response) or 'role="alert"' in text(response)
+    assert not Run.objects.exists()
+    assert not SealedSecret.objects.exists()
+
+
+def test_nobody_uses_a_protection_of_others(as_charlie, charlie_actor, protection):
+    suspect = factories.endpoint_suspect(charlie_actor)
+    response = as_charlie.post(reverse("web:run-new"), start(protection, suspect))
+    assert "protection" in response.context["form"].errors
+    assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize("verdict", ["match", "no match", "inconclusive"])
+def test_a_verdict_comes_with_its_evidence_class_figures_and_limits(
+    as_alice, alice_actor, protection, verdict
+):
+    run = factories.finished_run(alice_actor, verdict=verdict, protection=protection)
+    run.refresh_from_db()
+    page = text(as_alice.get(reverse("web:run", args=[run.id])))
+    assert f'class="verdict {verdict.replace(" ", "-")}"' in page
+    assert "Verified evidence" in page
+    assert escape(run.reason) in page
+    assert "What this does not prove" in page
+    assert all(escape(limit) in page for limit in LIMITS)
+    assert reverse("web:certificate", args=[run.certificate_id]) in page
+    assert "The true key among the decoys" in page
+
+
+def test_a_run_that_broke_off_says_why_and_has_no_certificate(as_alice, alice_actor, protection):
+    run = factories.failed_run(alice_actor, protection=protection)
+    page = text(as_alice.get(reverse("web:run", args=[run.id])))
+    assert "HTTP status 503" in page
+    assert "Try again later." in page
+    assert reverse("web:run-transcript", args=[run.id]) in page
+    assert reverse("web:run-bundle", args=[run.id]) not in page
+    assert as_alice.get(reverse("web:run-bundle", args=[run.id])).status_code == 400
+
+
+def test_a_run_that_waits_is_polled_and_has_no_transcript(as_alice, alice_actor, protection):
+    run = factories.queued_run(alice_actor, protection=protection)
+    page = text(as_alice.get(reverse("web:run", args=[run.id])))
+    assert reverse("web:job-progress", args=[run.job_id]) in page
+    assert as_alice.get(reverse("web:run-transcript", args=[run.id])).status_code == 400
+
+
+def test_a_cancelled_run_stays_on_record(as_alice, alice_actor, protection):
+    run = factories.cancelled_run(alice_actor, protection=protection)
+    assert "stays on record" in text(as_alice.get(reverse("web:run", args=[run.id])))
+
+
+def test_the_bundle_passes_the_offline_verifier(as_auditor, world):
+    got = as_auditor.get(reverse("web:run-bundle", args=[world.run.id]))
+    report = verify_files(Bundle.loads(got.content), trust())
+    assert report.passed, report.checks
+    transcript = b"".join(as_auditor.get(reverse("web:run-transcript", args=[world.run.id])))
+    with zipfile.ZipFile(io.BytesIO(got.content)) as archive:
+        assert archive.read("transcript.jsonl") == transcript
