@@ -1,0 +1,335 @@
+"""The story of the demo: registered, locked, stolen, recognised, certified, reported.
+
+Everything goes through the REST API and real HTTP servers. The story checks itself: a wrong verdict
+or a failed proof raises StoryError.
+"""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from config.supervisor import ROOT, free_port
+from demo.client import Client
+from demo.people import Sizes, steal, train_innocent, train_owner
+from spellmark.errors import SpellmarkError
+from spellmark.locks.key_lock.transforms import SHUFFLE
+from spellmark.secrets import KeyFile
+from spellmark.training import datasets
+
+DATASET = "fashion-mnist"
+BLOCK = 14
+MATCH, NO_MATCH = "match", "no match"
+
+
+class StoryError(SpellmarkError):
+    """The story did not end as it should."""
+
+
+@dataclass
+class Figures:
+    """What the story found, kept in the demo's folder for the next start."""
+
+    unprotected_accuracy: float = 0
+    right_accuracy: float = 0
+    plain_accuracy: float = 0
+    wrong_mean: float = 0
+    wrong_p95: float = 0
+    wrong_max: float = 0
+    thief_accuracy: float = 0
+    innocent_accuracy: float = 0
+    thief_p: float = 0
+    thief_verdict: str = ""
+    innocent_p: float = 0
+    innocent_verdict: str = ""
+    story_s: float = 0
+    files: dict[str, str] = field(default_factory=dict)
+    pages: dict[str, str] = field(default_factory=dict)
+
+
+class Story:
+    """Tells the story once, in a folder that keeps what the owner and the others have."""
+
+    def __init__(self, client: Client, folder: Path, sizes: Sizes, console: Console) -> None:
+        self.client, self.folder, self.sizes, self.console = client, folder, sizes, console
+        self.figures = Figures()
+        self.data = _first_part(datasets.load(DATASET))
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def tell(self) -> Figures:
+        """The whole story. Raises StoryError and what its steps raise."""
+        begun = time.monotonic()
+        key = self._make_key()
+        plain, commitment = self._register(self._train(), key)
+        protection = self._lock(plain, commitment, key)
+        thief, innocent = self._suspects(protection)
+        runs = [
+            self._verify("thief", thief, protection, key, MATCH),
+            self._verify("innocent", innocent, protection, key, NO_MATCH),
+        ]
+        for name, run in zip(("thief", "innocent"), runs, strict=True):
+            self._check_certificate(name, run)
+        self._report(runs)
+        self.figures.story_s = round(time.monotonic() - begun, 1)
+        (self.folder / "figures.json").write_text(json.dumps(asdict(self.figures), indent=2))
+        return self.figures
+
+    def _train(self) -> Path:
+        path = self.folder / "owner.safetensors"
+        if path.exists():
+            self._say("The owner's model was trained before; it is taken from the last run.")
+            return path
+        with self._bar("1  The owner trains a classifier") as show:
+            train_owner(self.data, self.sizes, path, show)
+        return path
+
+    def _make_key(self) -> KeyFile:
+        path = self.folder / f"owner-{secrets.token_hex(3)}.spellkey"
+        key = KeyFile.generate(SHUFFLE, {"block": BLOCK})
+        key.save(path)
+        self.figures.files["key file (the owner's, nowhere else)"] = str(path)
+        return key
+
+    def _register(self, model: Path, key: KeyFile) -> tuple[str, dict[str, Any]]:
+        with self._bar("2  A build pipeline registers it") as show:
+            names = {row["name"] for row in self.client.get("models?search=clothes")["results"]}
+            name = "clothes"
+            if name not in names:
+                self.client.post("models", name=name, description="A small classifier of clothes.")
+            number = self.client.post(f"models/{name}/versions", notes="trained")["number"]
+            address = f"models/{name}/versions/{number}"
+            self.client.upload(f"{address}/files/model.safetensors", model)
+            show(0.5, "uploaded")
+            self.client.post(f"{address}/publish")
+            commitment = self.client.post(
+                f"{address}/commitments",
+                digest=key.commitment(),
+                scheme=key.scheme,
+                parameters=dict(key.parameters),
+            )
+            show(1, f"{name} v{number} in the log, commitment {key.commitment()[:12]}…")
+        return address, commitment
+
+    def _lock(self, plain: str, commitment: dict[str, Any], key: KeyFile) -> dict[str, Any]:
+        with self._bar("3  A worker locks it under the key") as show:
+            protection: dict[str, Any] = self.client.post(
+                "key-locks",
+                commitment=commitment["id"],
+                key_file=json.loads(key.dumps()),
+                dataset=DATASET,
+                epochs=self.sizes.lock_epochs,
+                images=self.sizes.lock_images,
+                wrong_keys=self.sizes.wrong_keys,
+            )
+            protection = self.client.wait(f"protections/{protection['id']}", show)
+        card = protection["report_card"]
+        self.figures.unprotected_accuracy = card["unprotected"]
+        self.figures.right_accuracy = card["right"]
+        self.figures.plain_accuracy = card["plain"]
+        self.figures.wrong_mean = card["wrong_mean"]
+        self.figures.wrong_p95 = card["wrong_p95"]
+        self.figures.wrong_max = card["wrong_max"]
+        return protection
+
+    def _suspects(self, protection: dict[str, Any]) -> tuple[Path, Path]:
+        thief, innocent = self.folder / "thief.safetensors", self.folder / "innocent.safetensors"
+        model, number = protection["result"].split("/")
+        stolen = self.client.download(
+            f"models/{model}/versions/{number}/files/model.safetensors",
+            self.folder / "stolen.safetensors",
+        )
+        with self._bar("4  A thief fine-tunes the stolen weights") as show:
+            self.figures.thief_accuracy = steal(stolen, self.data, self.sizes, thief, show)
+        with self._bar("   An innocent trains their own") as show:
+            self.figures.innocent_accuracy = train_innocent(self.data, self.sizes, innocent, show)
+        return thief, innocent
+
+    def _verify(
+        self, name: str, weights: Path, protection: dict[str, Any], key: KeyFile, expected: str
+    ) -> dict[str, Any]:
+        with (
+            self._bar(f"5  The {name}'s server is asked") as show,
+            _served(weights, self.folder / f"{name}.log") as url,
+        ):
+            suspect = self.client.post(
+                "suspects", name=f"{name}'s API", url=url, model="classifier", classes=10
+            )
+            run: dict[str, Any] = self.client.post(
+                "runs",
+                suspect=suspect["id"],
+                protection=protection["id"],
+                key_file=json.loads(key.dumps()),
+                alpha=self.sizes.alpha,
+                decoys=self.sizes.decoys,
+                probes=self.sizes.probes,
+            )
+            run = self.client.wait(f"runs/{run['id']}", show)
+        setattr(self.figures, f"{name}_p", run["p_value"])
+        setattr(self.figures, f"{name}_verdict", run["verdict"])
+        if run["verdict"] != expected:
+            raise StoryError(
+                f"The verdict on the {name} is “{run['verdict']}”, not “{expected}” "
+                f"(p = {run['p_value']:.3g}).",
+                hint="Look at the run in the dashboard; an innocent reaches p ≤ alpha in "
+                f"{self.sizes.alpha:.1%} of all runs by chance.",
+            )
+        return run
+
+    def _check_certificate(self, name: str, run: dict[str, Any]) -> None:
+        trust = self.client.download("ledger/trust", self.folder / "trust.json")
+        bundle = self.folder / f"{name}-bundle.zip"
+        with self._bar(f"6  The {name}'s certificate is checked") as show:
+            _until(lambda: self.client.download(f"runs/{run['id']}/bundle", bundle))
+            accepted = _spellmark_verify(bundle, trust)
+            if accepted.returncode != 0:
+                raise StoryError(
+                    f"The {name}'s bundle is refused: {accepted.stdout}", hint="This is a fault."
+                )
+            show(0.5, "accepted")
+            data = bytearray(bundle.read_bytes())
+            # Somewhere in the signed payload: a byte of its base64 becomes another letter.
+            place = data.index(b'"payload":"') + 200
+            data[place] = ord("B") if data[place] == ord("A") else ord("A")
+            altered = self.folder / f"{name}-altered.zip"
+            altered.write_bytes(data)
+            refused = _spellmark_verify(altered, trust)
+            if refused.returncode != 1 or "FAIL" not in refused.stdout:
+                raise StoryError("An altered bundle was accepted.", hint="This is a fault.")
+            show(1, "accepted; one byte altered: refused")
+        self.figures.files[f"evidence bundle, {name}"] = str(bundle)
+        self.figures.files["trust file"] = str(trust)
+
+    def _report(self, runs: list[dict[str, Any]]) -> None:
+        with self._bar("7  A report on the case is written") as show:
+            case = self.client.post(
+                "cases",
+                title="A copy of our clothes classifier",
+                description="Two services answer like our locked model might. One is a copy.",
+                runs=[run["id"] for run in runs],
+            )
+            report = self.client.post(f"cases/{case['id']}/reports")
+            report = self.client.wait(f"reports/{report['id']}", show)
+            for part, name in (("pdf", "pdf"), ("html", "html"), ("evidence", "zip")):
+                path = self.folder / f"report.{name}"
+                self.client.download(f"reports/{report['id']}/{part}", path)
+                self.figures.files[f"report, {part}"] = str(path)
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False)
+
+    @contextmanager
+    def _bar(self, title: str) -> Iterator[Callable[[float, str], None]]:
+        """A progress bar; yields the function that drives it."""
+        columns = [
+            TextColumn("{task.description:<40}"), BarColumn(20), TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[step]}"),
+        ]  # fmt: skip
+        with Progress(*columns, console=self.console) as progress:
+            task = progress.add_task(title, total=1.0, step="")
+
+            def show(share: float, step: str) -> None:
+                progress.update(task, completed=share, step=step)
+
+            yield show
+            progress.update(task, completed=1.0)
+
+
+def table(figures: Figures) -> Table:
+    """The story's figures, for people."""
+    found = Table(title="What the story found", title_justify="left", show_header=False)
+    for name, value in (
+        ("unprotected model", f"{figures.unprotected_accuracy:.1%} right"),
+        ("locked, with the key", f"{figures.right_accuracy:.1%} right"),
+        ("locked, on plain images", f"{figures.plain_accuracy:.1%} right"),
+        (
+            "locked, wrong keys",
+            f"{figures.wrong_mean:.1%} on average, {figures.wrong_p95:.1%} at the 95th percentile,"
+            f" {figures.wrong_max:.1%} at most",
+        ),
+        ("the thief's copy", f"{figures.thief_accuracy:.1%} right after fine-tuning"),
+        ("the innocent's model", f"{figures.innocent_accuracy:.1%} right"),
+        ("verdict on the thief", f"{figures.thief_verdict} (p = {figures.thief_p:.3g})"),
+        ("verdict on the innocent", f"{figures.innocent_verdict} (p = {figures.innocent_p:.3g})"),
+    ):
+        found.add_row(name, value)
+    return found
+
+
+def load_figures(folder: Path) -> Figures | None:
+    """The figures of a story that was told to its end before."""
+    try:
+        return Figures(**json.loads((folder / "figures.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def check_again(folder: Path, figures: Figures) -> None:
+    """Check the kept bundles once more. Raises StoryError."""
+    for name in ("thief", "innocent"):
+        bundle = Path(figures.files[f"evidence bundle, {name}"])
+        if _spellmark_verify(bundle, folder / "trust.json").returncode:
+            raise StoryError(f"{bundle} is refused.", hint="It was altered since it was written.")
+
+
+def _first_part(data: datasets.Dataset) -> datasets.Dataset:
+    """The story is the same whether the whole data set or its subset is found."""
+    return datasets.Dataset(data.name, data.train[:12_000], data.test[:2_000])
+
+
+@contextmanager
+def _served(weights: Path, log: Path) -> Iterator[str]:
+    """A model behind a real server; its address."""
+    port = free_port(0)
+    path = os.pathsep.join([str(ROOT / "workers"), str(ROOT)])
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "demo.serve", str(weights), "--port", str(port)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _until(lambda: httpx.get(f"{url}/health", timeout=2).raise_for_status())
+        yield url
+    finally:
+        # The server has processes of its own, which outlive it; they are all in its session.
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _until(ready: Callable[[], Any], seconds: float = 60) -> None:
+    """Call until it raises nothing."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            ready()
+        except (httpx.HTTPError, SpellmarkError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.3)
+        else:
+            return
+
+
+def _spellmark_verify(bundle: Path, trust: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "spellmark.cli", "verify", str(bundle), "--trust", str(trust)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "workers")},
+        capture_output=True,
+        text=True,
+    )
