@@ -1,0 +1,74 @@
+"""Times the newcomer's way: a clean clone, one command, the story's end; and a second start."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from result import report
+
+ROOT = Path(__file__).resolve().parents[1]
+MEANING = {
+    "install_s": "seconds to make .venv and install, in a fresh clone with an empty home",
+    "story_s": "seconds of the story itself",
+    "first_demo_s": "seconds of `make demo ARGS=--exit` after the installation",
+    "second_start_s": "seconds of the same command once more",
+    "right_accuracy": "locked model, right key",
+    "plain_accuracy": "locked model, plain images",
+    "wrong_mean": "locked model, mean over 100 wrong keys",
+    "thief_p": "p-value of the thief's copy (999 decoys)",
+    "innocent_p": "p-value of the innocent model",
+}
+
+
+def main() -> None:
+    """Clone, install, tell the story, start again."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="use this tree's own .venv instead of installing"
+    )
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="spellmark-bench-") as folder:
+        clone, home = Path(folder) / "spellmark", Path(folder) / "home"
+        home.mkdir()
+        _run(["git", "clone", "--quiet", str(ROOT), str(clone)], clone.parent, home)
+        if options.quick:
+            (clone / ".venv").symlink_to(ROOT / ".venv")
+            install = 0.0
+        else:
+            install = _run(["make", ".venv/installed"], clone, home)
+        first = _run(["make", "demo", "ARGS=--exit"], clone, home)
+        second = _run(["make", "demo", "ARGS=--exit"], clone, home)
+        story = json.loads((clone / "var/demo/figures.json").read_text())
+    figures = {
+        "install_s": round(install, 1),
+        "story_s": story["story_s"],
+        "first_demo_s": round(first, 1),
+        "second_start_s": round(second, 1),
+        **{
+            name: round(story[name], 4)
+            for name in (
+                "unprotected_accuracy", "right_accuracy", "plain_accuracy", "wrong_mean",
+                "wrong_p95", "wrong_max", "thief_accuracy", "innocent_accuracy", "thief_p",
+                "innocent_p",
+            )
+        },
+    }  # fmt: skip
+    report("demo", figures, MEANING)
+
+
+def _run(command: list[str], folder: Path, home: Path) -> float:
+    """Run a command with an empty home folder; how long it took in seconds."""
+    begun = time.monotonic()
+    done = subprocess.run(command, cwd=folder, env={**os.environ, "HOME": str(home)})
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} ended with code {done.returncode}")
+    return time.monotonic() - begun
+
+
+if __name__ == "__main__":
+    main()
