@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import connection
@@ -14,6 +15,10 @@ from ledger.keys import ensure_signing_keys
 from tests.chromium import chromium, playwright
 
 __all__ = ["chromium", "playwright"]
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 PASSWORD = "correct horse battery"
 
