@@ -92,6 +92,18 @@ def job_renew(*, job: Job) -> None:
         raise CancelledError
 
 
+def job_hold(*, job: Job) -> None:
+    """Keep the job from being taken up elsewhere until the caller's transaction ends.
+
+    Raises LeaseLostError when this worker holds it no longer.
+    """
+    held = Job.objects.select_for_update().filter(
+        id=job.id, lease=job.lease, state=Job.State.RUNNING
+    )
+    if held.first() is None:
+        raise LeaseLostError
+
+
 def job_progress(*, job: Job, share: float, step: str) -> None:
     """Show how far the job is: `share` in [0, 1] and what it does. Raises LeaseLostError."""
     _update_held(job, progress=min(max(share, 0), 1), step=step[:200])

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,23 @@ def test_a_bad_suspect_ends_inconclusive_with_a_clear_error(
     assert [exchange.state for exchange in exchanges] == ["failed"] * 4
     assert header["rule"] == run.rule
     assert not SealedSecret.objects.exists()
+
+
+def test_a_worker_that_lost_its_job_asks_nothing_more(alice_actor: Actor, serve, monkeypatch):
+    """It was taken for dead and another worker has the job; then it wakes up."""
+    conclude = services.exchange_conclude
+
+    def conclude_late(**arguments) -> None:
+        conclude(**arguments)
+        if len(server.received) == 2:
+            Job.objects.update(lease=uuid.uuid4())
+
+    monkeypatch.setattr(services, "exchange_conclude", conclude_late)
+    server = serve(reply(200, _outputs([0.1] * 1000, [100, CLASSES])))
+    run = _run_against(alice_actor, server.url)
+    assert len(server.received) == run.exchanges.count() == 2
+    assert run.verdict == ""
+    assert run.job.state == Job.State.RUNNING
 
 
 def test_a_suspect_that_nobody_serves_is_unreachable(alice_actor: Actor):

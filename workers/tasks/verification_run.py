@@ -1,6 +1,10 @@
 """The run job: ask the suspect, rank the true key among the decoys, write the verdict."""
 
+from django.db import transaction
+
+from jobs.models import Job
 from jobs.sealing import unseal
+from jobs.services import job_hold
 from protection.services import lock_geometry
 from registry import storage
 from spellmark.errors import SpellmarkError
@@ -22,12 +26,14 @@ from verification.models import Suspect as SuspectRow
 class Record:
     """Keeps exchanges in the database and raw answers in the storage."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, run: Run, job: Job) -> None:
+        self.run, self.job = run, job
 
     def intend(self, exchange: transcript.Exchange) -> None:
-        """Before the request leaves."""
-        services.exchange_intend(run=self.run, exchange=exchange)
+        """Before the request leaves; a worker that lost the job sends nothing more."""
+        with transaction.atomic():
+            job_hold(job=self.job)
+            services.exchange_intend(run=self.run, exchange=exchange)
 
     def conclude(self, exchange: transcript.Exchange, answer: bytes | None) -> None:
         """When the answer is here."""
@@ -71,7 +77,9 @@ def _verify(run: Run, work: Work) -> None:
     already = services.run_resume(run=run)
     if already:
         work.log(f"taken up after {len(already)} of {questions.requests} requests")
-    conduct.conduct(suspect, questions, Record(run), already=already, progress=work.progress)
+    conduct.conduct(
+        suspect, questions, Record(run, work.job), already=already, progress=work.progress
+    )
     work.check()
     exchanges = services.run_exchanges(run)
     if not any(exchange.state == "answered" for exchange in exchanges):
