@@ -7,6 +7,7 @@ import pytest
 
 from config.supervisor import Platform
 from demo.client import Client
+from demo.story import DATA
 
 LEASE_SECONDS = 3
 
@@ -16,6 +17,7 @@ def platform(tmp_path_factory) -> Iterator[Platform]:
     home = tmp_path_factory.mktemp("platform")
     environment = {
         "SPELLMARK_EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "SPELLMARK_DATA": str(DATA),
         "SPELLMARK_JOB_LEASE_SECONDS": str(LEASE_SECONDS),
         "SPELLMARK_KEYS": str(home / "keys"),
         "SPELLMARK_STORAGE": str(home / "storage"),

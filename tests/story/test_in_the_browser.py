@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from config.supervisor import Platform
 from demo.client import Client
 from demo.people import Sizes, steal, train_owner
+from demo.story import DATA
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets
 from tests.story.counting_suspect import CountingSuspect
@@ -46,7 +47,7 @@ def _shot(page: Page, name: str) -> None:
 def test_from_upload_to_verdict(
     page: Page, platform: Platform, owner: Client, password: str, tmp_path: Path
 ):
-    data = datasets.load("fashion-mnist")
+    data = datasets.load("fashion-mnist", folders=[DATA])
     plain = tmp_path / "model.safetensors"
     train_owner(data, SIZES, plain, lambda share, step: None)
 

@@ -42,11 +42,14 @@ class Command(BaseCommand):
         # Only the story needs torch, and only when it runs.
         from demo.client import Client
         from demo.people import Sizes
-        from demo.story import Story, check_again, load_figures, table
+        from demo.story import DATA, Story, check_again, load_figures, table
 
         folder = settings.HOME / "demo"
-        # The suspects of the story live on this machine.
-        local = {"SPELLMARK_EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8"}
+        local = {
+            # The suspects of the story live on this machine.
+            "SPELLMARK_EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8",
+            "SPELLMARK_DATA": str(DATA),
+        }
         with ExitStack() as running:
             with console.status("Starting the database, the broker, the web process, a worker …"):
                 platform = running.enter_context(
