@@ -12,37 +12,35 @@ from hypothesis import strategies as st
 from spellmark.secrets import KeyFile, KeyFileError, permutation, stream, subkey, uniform
 
 SECRET, NONCE = bytes(range(32)), bytes(range(32, 64))
-KEY = KeyFile("key-lock/shuffle/v1", {"block": 14}, SECRET, NONCE)
+KEY = KeyFile("key-lock/v1", {"block": 14}, SECRET, NONCE)
 
 
 def test_a_commitment_has_its_known_answer():
-    known = "0f481df9f2667ed125f1eb585e2d6d715b57eb85e6546e641d980b2da136515e"
+    known = "19a3dd10c08211346537a2fd8e2caa78599410cf9becd037eb954b4cbb04f629"
     assert KEY.commitment() == known
 
 
 def test_a_commitment_is_the_hmac_that_the_docs_describe():
-    message = (
-        f'{{"parameters":{{"block":14}},"scheme":"key-lock/shuffle/v1","secret":"{SECRET.hex()}"}}'
-    )
+    message = f'{{"parameters":{{"block":14}},"scheme":"key-lock/v1","secret":"{SECRET.hex()}"}}'
     assert KEY.commitment() == hmac.new(NONCE, message.encode(), hashlib.sha256).hexdigest()
 
 
 def test_a_commitment_changes_with_every_part():
     others = [
-        KeyFile("key-lock/shuffle/v2", {"block": 14}, SECRET, NONCE),
-        KeyFile("key-lock/shuffle/v1", {"block": 7}, SECRET, NONCE),
-        KeyFile("key-lock/shuffle/v1", {"block": 14}, NONCE, NONCE),
-        KeyFile("key-lock/shuffle/v1", {"block": 14}, SECRET, SECRET),
+        KeyFile("key-lock/v2", {"block": 14}, SECRET, NONCE),
+        KeyFile("key-lock/v1", {"block": 7}, SECRET, NONCE),
+        KeyFile("key-lock/v1", {"block": 14}, NONCE, NONCE),
+        KeyFile("key-lock/v1", {"block": 14}, SECRET, SECRET),
     ]
     assert len({key.commitment() for key in [KEY, *others]}) == 5
 
 
 def test_a_subkey_has_its_known_answer_and_is_hkdf():
-    derived = subkey(SECRET, binding=bytes(16), scheme="key-lock/shuffle/v1", purpose="transform")
-    assert derived.hex() == "b6ee3ca66cce43b7f507b023d0d1e54bf1fb6a9ee1e57efd5a0a52818fd9a4f6"
+    derived = subkey(SECRET, binding=bytes(16), scheme="key-lock/v1", purpose="transform")
+    assert derived.hex() == "4c5a57c49742891d89e744fe7b3b3fc26ba9e66f0c18d8498eec52bb2cfb199b"
     info = b"".join(
         len(part).to_bytes(2, "big") + part
-        for part in (b"spellmark", b"key-lock/shuffle/v1", b"transform", b"0")
+        for part in (b"spellmark", b"key-lock/v1", b"transform", b"0")
     )
     extracted = hmac.new(bytes(16), SECRET, hashlib.sha256).digest()
     assert derived == hmac.new(extracted, info + b"\x01", hashlib.sha256).digest()
@@ -89,7 +87,7 @@ def test_permutations_are_uniform():
 
 
 def test_a_key_file_survives_being_written_and_read(tmp_path):
-    key = KeyFile.generate("key-lock/shuffle/v1", {"block": 4})
+    key = KeyFile.generate("key-lock/v1", {"block": 4})
     key.save(tmp_path / "a.spellkey")
     assert KeyFile.load(tmp_path / "a.spellkey") == key
     assert stat.S_IMODE((tmp_path / "a.spellkey").stat().st_mode) == 0o600
@@ -132,3 +130,16 @@ def test_it_refuses_a_damaged_key_file_without_quoting_it(text: str):
         KeyFile.loads(text)
     assert "AAECAwQ" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+def test_rows_of_permutations_are_independent_and_the_first_is_the_plain_one():
+    rows = [tuple(permutation(SECRET, 12, row=row)) for row in range(20)]
+    assert rows[0] == tuple(permutation(SECRET, 12))
+    assert len(set(rows)) == 20
+    assert list(rows[3]) == [4, 8, 6, 5, 2, 1, 9, 0, 10, 7, 11, 3]
+
+
+def test_a_row_of_the_stream_is_the_nonce_of_rfc_8439():
+    # RFC 8439, appendix A.1, test vector 5: the zero key, the nonce 00…02 and block 0.
+    row = int.from_bytes(bytes(11) + b"\x02", "little")
+    assert stream(bytes(32), 16, row=row).hex() == "c2c64d378cd536374ae204b9ef933fcd"

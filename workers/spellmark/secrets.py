@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -166,17 +166,21 @@ def subkey(secret: bytes, *, binding: bytes, scheme: str, purpose: str, index: i
     return HKDF(SHA256(), KEY_BYTES, salt=binding, info=info).derive(secret)
 
 
-def stream(key: bytes, size: int) -> bytes:
-    """The first `size` bytes of the ChaCha20 keystream (RFC 8439, zero nonce) of a 32-byte key."""
-    return Cipher(ChaCha20(key, bytes(16)), mode=None).encryptor().update(bytes(size))
+def stream(key: bytes, size: int, *, row: int = 0) -> bytes:
+    """The first `size` bytes of the ChaCha20 keystream (RFC 8439) of a 32-byte key.
+
+    `row` is the 96-bit nonce, little-endian.
+    """
+    return _keystream(key, row).update(bytes(size))
 
 
-def permutation(key: bytes, size: int) -> list[int]:
+def permutation(key: bytes, size: int, *, row: int = 0) -> list[int]:
     """A uniform permutation of range(size): Fisher–Yates with rejection sampling on the keystream.
 
+    `row` numbers independent permutations under one key (its keystream has the row as its nonce).
     The key must be used for nothing else.
     """
-    words = _words(key, size)
+    words = _words(key, size, row)
     items = list(range(size))
     for last in range(size - 1, 0, -1):
         choices = last + 1
@@ -195,9 +199,14 @@ def uniform(key: bytes, below: int) -> int:
     return next(word for word in _words(key, 8) if word < fair) % below
 
 
-def _words(key: bytes, expected: int) -> Iterator[int]:
+def _keystream(key: bytes, row: int) -> CipherContext:
+    # cryptography takes the block counter (four bytes, from zero) in front of the nonce.
+    return Cipher(ChaCha20(key, bytes(4) + row.to_bytes(12, "little")), mode=None).encryptor()
+
+
+def _words(key: bytes, expected: int, row: int = 0) -> Iterator[int]:
     """Little-endian 32-bit words of the keystream, without end."""
-    encryptor = Cipher(ChaCha20(key, bytes(16)), mode=None).encryptor()
+    keystream = _keystream(key, row)
     count = max(expected, 16)
     while True:
-        yield from struct.unpack(f"<{count}I", encryptor.update(bytes(4 * count)))
+        yield from struct.unpack(f"<{count}I", keystream.update(bytes(4 * count)))
