@@ -2,9 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from spellmark.locks.key_lock.lock import lock
-from spellmark.locks.key_lock.report_card import report_card
-from spellmark.locks.key_lock.transforms import Geometry, Shuffle
 from spellmark.model_files.card import ModelCard
 from spellmark.training import architectures, weights
 from spellmark.training.datasets import Split
@@ -80,19 +77,3 @@ def test_it_refuses_an_architecture_it_does_not_know(tmp_path):
     unknown = ModelCard(architecture="vast-net", classes=2, channels=1, height=8, width=8)
     with pytest.raises(architectures.ArchitectureError, match="small-cnn"):
         architectures.build(unknown)
-
-
-def test_a_locked_model_needs_its_key():
-    """With 16 positions and two easy classes the lock is weak; the order of things still holds."""
-    train, test = _bars(600, seed=0), _bars(300, seed=1)
-    plain = fit(_model(), CARD, train, Recipe(epochs=3, batch=32))
-    key = Shuffle.from_key(bytes(range(32)), Geometry(1, 8, 8, 8))
-    locked, _ = _model(), None
-    locked.load_state_dict(plain.state_dict())
-    lock(locked, CARD, train, key, Recipe(epochs=6, batch=32))
-    report = report_card(locked, plain, CARD, test, key, wrong_keys=20, wrong_key_images=100)
-    assert report.unprotected > 0.95
-    assert report.right > 0.9
-    assert report.plain < report.right
-    assert report.wrong_mean < report.right - 0.2
-    assert report.wrong_mean <= report.wrong_p95 <= report.wrong_max

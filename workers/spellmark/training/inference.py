@@ -37,6 +37,14 @@ def predict_probabilities(
     return np.concatenate(parts).astype(np.float64) if parts else np.empty((0, card.classes))
 
 
+def predict_labels(
+    model: nn.Module, card: ModelCard, images: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.int64]:
+    """The most likely class, int64 (n,), of uint8 images (n, C, H, W)."""
+    labels: npt.NDArray[np.int64] = predict_probabilities(model, card, images).argmax(1)
+    return labels
+
+
 def accuracy(
     model: nn.Module,
     card: ModelCard,
@@ -44,4 +52,4 @@ def accuracy(
     labels: npt.NDArray[np.int64],
 ) -> float:
     """The share of images whose most likely class is their label, in [0, 1]."""
-    return float((predict_probabilities(model, card, images).argmax(1) == labels).mean())
+    return float((predict_labels(model, card, images) == labels).mean())

@@ -8,44 +8,56 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from spellmark.locks.key_lock.transforms import Shuffle
+from spellmark.locks.key_lock.lock_key import LockKey
+from spellmark.locks.key_lock.negatives import Negatives
 from spellmark.model_files.card import ModelCard
+from spellmark.training.augment import vary
 from spellmark.training.datasets import Split
 from spellmark.training.fit import Batch, Recipe, fit, one_hot
-
-WRONG_KEYS_A_BATCH = 8
+from spellmark.training.inference import predict_probabilities
 
 
 def lock(
     model: nn.Module,
     card: ModelCard,
     data: Split,
-    transform: Shuffle,
+    key: LockKey,
     recipe: Recipe,
     *,
+    negatives: Negatives | None = None,
+    teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> nn.Module:
-    """Fine-tune `model` in place so that it works on transformed images only.
+    """Fine-tune `model` in place so that it works under the key only, and return it.
 
-    The published recipe (2103.03525: fine-tune on transformed images) hardly locks small images:
-    the network learns to ignore the block order. So every batch gets as many negatives as images,
-    plain ones and ones under random keys, drawn towards the uniform answer.
+    A model with trained weights is locked by transfer learning (2103.03525: a subset of the
+    training images is enough), a fresh one is trained from scratch (2008.02450). The published
+    recipe, which is `Negatives(share=0)`, hardly locks small images: the network learns to ignore
+    the order inside a block. So every batch gets negatives, drawn towards the uniform answer.
+    Under keyed labels the model learns the permuted classes.
+
+    With a `teacher`, the unprotected model, the images are varied and its probabilities for the
+    plain ones are what is learnt, which takes fewer images ("Knowledge distillation: A good teacher
+    is patient and consistent", 2106.05237). It needs no labels.
     """
+    negatives = negatives or Negatives()
 
     def make_batch(
         images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], generator: np.random.Generator
     ) -> Batch:
-        negatives = data.images[generator.integers(len(data), size=len(images))].copy()
-        keyed = len(negatives) // 2
-        for part in np.array_split(np.arange(keyed), WRONG_KEYS_A_BATCH):
-            wrong = Shuffle.from_key(generator.bytes(32), transform.geometry)
-            negatives[part] = wrong(negatives[part])
-        uniform = torch.full((len(negatives), card.classes), 1 / card.classes)
-        return (
-            np.concatenate([transform(images), negatives]),
-            torch.cat([one_hot(labels, card.classes), uniform]),
-        )
+        targets = one_hot(labels, card.classes)
+        if teacher is not None:
+            images = vary(images, generator)
+            targets = torch.from_numpy(predict_probabilities(teacher, card, images)).float()
+        keyed, encoded = [], []
+        for number, part in enumerate(np.array_split(np.arange(len(images)), len(key.transforms))):
+            keyed.append(key(images[part], number))
+            # Class c is answered as encode(c), so its probability goes there.
+            encoded.append(targets[part][:, key.decode(np.arange(card.classes), number)])
+        others = negatives.draw(len(images), data, key, generator)
+        uniform = torch.full((len(others), card.classes), 1 / card.classes)
+        return np.concatenate([*keyed, others]), torch.cat([*encoded, uniform])
 
     return fit(
         model, card, data, recipe, make_batch=make_batch, checkpoint=checkpoint, progress=progress

@@ -1,0 +1,72 @@
+"""Images that a locked model must not recognise: what makes it a lock."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spellmark.locks.key_lock.lock_key import LockKey
+from spellmark.locks.key_lock.transforms import Transform, block_places
+from spellmark.training.datasets import Split
+
+Images = npt.NDArray[np.uint8]
+
+KEYS_A_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """How many negatives a batch gets, and of which kinds.
+
+    share: negatives for each keyed image, 0 (the published recipe) or more.
+    near: the share of them that are near keys: values partly under the right key, partly under a
+    wrong one or plain, as a thief sees them who searches for the key step by step. The rest is one
+    half plain images, one half images under wrong keys.
+    nearest: the largest share of a block's values that a near key has right, in [0, 1].
+    """
+
+    share: float = 1.0
+    near: float = 0.25
+    nearest: float = 0.8
+
+    def draw(self, count: int, data: Split, key: LockKey, generator: np.random.Generator) -> Images:
+        """Negatives for a batch of `count` keyed images: uint8 (n, *keyed shape)."""
+        total = round(count * self.share)
+        images = data.images[generator.integers(len(data), size=total)]
+        padded = _padded(images, key)
+        plain = round(total * (1 - self.near) / 2)
+        wrong = total - plain - round(total * self.near)
+        result = padded.copy()
+        for part in _parts(plain, plain + wrong):
+            result[part] = self._wrong(key, generator)(images[part])
+        for part in _parts(plain + wrong, total):
+            chosen = int(generator.integers(len(key.transforms)))
+            others = self._wrong(key, generator)(images[part])
+            if generator.random() < 0.3:
+                others = padded[part]
+            right = self._right(key, generator)
+            result[part] = np.where(right, key(images[part], chosen), others)
+        return result
+
+    def _wrong(self, key: LockKey, generator: np.random.Generator) -> Transform:
+        return Transform.from_key(generator.bytes(32), key.geometry, key.parameters)
+
+    def _right(self, key: LockKey, generator: np.random.Generator) -> npt.NDArray[np.bool_]:
+        """Which values of an image a near key has right: bool (*keyed shape)."""
+        g = key.geometry
+        own = key.parameters.keys == "block"
+        drawn = generator.random((g.blocks if own else 1, g.positions))
+        flat = np.empty(g.blocks * g.positions, np.bool_)
+        flat[block_places(g)] = drawn < generator.random() * self.nearest
+        return flat.reshape(g.keyed_shape)
+
+
+def _padded(images: Images, key: LockKey) -> Images:
+    _, height, width = key.geometry.keyed_shape
+    more = ((0, 0), (0, 0), (0, height - images.shape[2]), (0, width - images.shape[3]))
+    return np.pad(images, more, "edge")
+
+
+def _parts(start: int, end: int) -> list[npt.NDArray[np.intp]]:
+    parts = np.array_split(np.arange(start, end), KEYS_A_BATCH)
+    return [part for part in parts if len(part)]

@@ -1,0 +1,38 @@
+"""Variations of training images, for a teacher to label."""
+
+import numpy as np
+import numpy.typing as npt
+
+Images = npt.NDArray[np.uint8]
+
+
+def vary(images: Images, generator: np.random.Generator, *, most: float = 0.1) -> Images:
+    """Shift, mirror and mix images: uint8 (n, C, H, W), a new array back.
+
+    Every image is shifted by up to `most` of its size, its edge repeated; half of them are mirrored
+    and half of them are blended with another one. None of this keeps a class for sure (a mirrored
+    digit is no digit), so the results need labels of their own: a teacher's answers.
+    """
+    count, _, height, width = images.shape
+    rows = _window(generator, count, height, most)
+    columns = _window(generator, count, width, most)
+    mirrored = generator.random(count) < 0.5
+    columns[mirrored] = columns[mirrored, ::-1]
+    moved = images[np.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    moved = np.ascontiguousarray(moved.transpose(0, 3, 1, 2))
+    mixed = np.flatnonzero(generator.random(count) < 0.5)
+    weight = generator.integers(0, 129, (len(mixed), 1, 1, 1), np.uint16)
+    other = moved[generator.permutation(count)[: len(mixed)]]
+    blend = moved[mixed] * (256 - weight) + other * weight
+    moved[mixed] = (blend >> 8).astype(np.uint8)
+    return moved
+
+
+def _window(
+    generator: np.random.Generator, count: int, size: int, most: float
+) -> npt.NDArray[np.int64]:
+    """For each image the positions that it takes its rows (or columns) from: (count, size)."""
+    reach = int(size * most)
+    shifts = generator.integers(-reach, reach, (count, 1), endpoint=True)
+    window: npt.NDArray[np.int64] = np.clip(np.arange(size) + shifts, 0, size - 1)
+    return window
