@@ -1,0 +1,1 @@
+"""What a thief does, to measure what a protection is worth."""
