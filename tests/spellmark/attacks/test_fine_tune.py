@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+
+from spellmark.attacks.attack import AttackError, Target
+from spellmark.attacks.fine_tune import HeadOnly, fine_tune, recipe_for
+from spellmark.training.fit import Recipe, fit
+from tests.spellmark.attacks.easy_locks import CARD, easy_lock, images, plain_model
+
+
+@pytest.mark.slow
+def test_it_measures_all_four_ways_for_each_size():
+    lock, base = easy_lock("shuffle", "keyed"), plain_model()
+    fit(base, CARD, images()[0], Recipe(epochs=2, batch=64))
+    locked = {name: part.clone() for name, part in lock.target.model.state_dict().items()}
+    results = fine_tune(
+        lock.target, base, lock.attacker, lock.test,
+        generator=np.random.default_rng(0), grid=(50, 200, 10**6), steps=100,
+    )  # fmt: skip
+    reached = {(result.name, result.labels_used): result.accuracy for result in results}
+    names = {"fine-tune-locked", "fine-tune-head", "from-scratch", "fine-tune-base"}
+    assert set(reached) == {(name, size) for name in names for size in (50, 200)}
+    assert all(accuracy > 0.2 for accuracy in reached.values())
+    assert reached["from-scratch", 200] > 0.5
+    assert reached["fine-tune-base", 50] > reached["from-scratch", 50]
+    assert all(result.evaluations >= 100 for result in results)
+    after = lock.target.model.state_dict()
+    assert all(torch.equal(locked[name], after[name]) for name in locked)
+
+
+@pytest.mark.parametrize("size", [1, 50, 64, 65, 1_000, 100_000])
+def test_a_recipe_makes_enough_steps_and_few_more(size):
+    recipe = recipe_for(size, steps=300, learning_rate=1e-3, seed=0)
+    steps_an_epoch = -(-size // recipe.batch)
+    assert 300 <= recipe.epochs * steps_an_epoch < 300 + steps_an_epoch
+
+
+def test_head_only_trains_the_last_linear_layer_alone():
+    model = plain_model()
+    head = HeadOnly(model)
+    fit(head, CARD, images()[1][:64], Recipe(epochs=1, batch=64))
+    before, after = model.state_dict(), head.model.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"head.3.weight", "head.3.bias"}
+
+
+def test_a_model_without_a_linear_layer_has_no_head():
+    with pytest.raises(AttackError, match="no linear layer"):
+        HeadOnly(torch.nn.Conv2d(1, 1, 3))
+
+
+def test_progress_may_stop_it():
+    lock = easy_lock("shuffle", "keyed")
+    target = Target(lock.target.model, CARD, lock.key.geometry, lock.key.parameters)
+
+    def stop(share: float, text: str) -> None:
+        assert text.startswith("fine-tune-locked, epoch 1")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(
+            target, None, lock.attacker, lock.test,
+            generator=np.random.default_rng(0), grid=(50,), progress=stop,
+        )  # fmt: skip

@@ -1,0 +1,151 @@
+"""All attacks on a key lock, run one after the other on the same model."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from spellmark.attacks.attack import AttackError, AttackResult, Progress, Target
+from spellmark.attacks.batch_norm import batch_norm_swaps
+from spellmark.attacks.bypass import block_bypass, pixel_bypass
+from spellmark.attacks.catalogue import ATTACKS
+from spellmark.attacks.ciphertext_only import ciphertext_only
+from spellmark.attacks.fine_tune import GRID, fine_tune
+from spellmark.attacks.known_plaintext import known_plaintext
+from spellmark.attacks.relaxed_key import relaxed_key
+from spellmark.attacks.search_key import random_keys, swaps_by_accuracy, swaps_by_cross_entropy
+from spellmark.locks.key_lock.lock_key import LockKey
+from spellmark.model_files.card import ModelCard
+from spellmark.training.datasets import Split
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the thief spends: guesses of keys, gradient steps, labelled images, image pairs."""
+
+    random: int
+    guesses: int
+    steps: int
+    starts: int
+    labels: int
+    pairs: int
+    grid: tuple[int, ...]
+
+
+BUDGETS = {
+    "quick": Budget(500, 500, 200, 1, 200, 20, GRID[:1]),
+    "full": Budget(20_000, 10_000, 1_000, 3, 200, 20, GRID),
+}
+
+Run = Callable[[np.random.Generator, Progress], list[AttackResult]]
+
+
+def run_suite(
+    locked: nn.Module,
+    base: nn.Module | None,
+    card: ModelCard,
+    key: LockKey,
+    attacker: Split,
+    test: Split,
+    *,
+    attacks: Iterable[str] | None = None,
+    budget: str = "quick",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[AttackResult]:
+    """Attack a locked model with all attacks of the catalogue, or with those named.
+
+    The key serves only to make the transformed images that some thieves have seen (under the first
+    sub-key). `attacker` are the thief's labelled plain images; `test` the held-out ones on which
+    accuracy is measured. Attacks that the model is not made for (batch statistics without batch
+    normalisation) are left out unless they are named. Raises AttackError.
+    """
+    runs = _runs(
+        Target(locked, card, key.geometry, key.parameters),
+        base,
+        key,
+        attacker,
+        test,
+        BUDGETS[budget],
+    )
+    names = list(runs if attacks is None else attacks)
+    if unknown := set(names) - runs.keys():
+        raise AttackError(
+            f"There is no attack “{min(unknown)}”.", hint=f"Choose from: {', '.join(ATTACKS)}."
+        )
+    results = []
+    for number, name in enumerate(names):
+
+        def report(share: float, text: str, number: int = number, name: str = name) -> None:
+            if progress:
+                progress((number + share) / len(names), f"{name}: {text}")
+
+        # A generator of its own: an attack gives the same result whatever else is run.
+        generator = np.random.default_rng([seed, list(ATTACKS).index(name)])
+        try:
+            results += runs[name](generator, report)
+        except AttackError:
+            if attacks is not None:
+                raise
+    return results
+
+
+def _runs(
+    target: Target,
+    base: nn.Module | None,
+    key: LockKey,
+    attacker: Split,
+    test: Split,
+    spend: Budget,
+) -> dict[str, Run]:
+    few = attacker[: spend.labels]
+    known = attacker.images[: spend.pairs]
+    half = len(attacker) // 2
+    stolen, public = key(attacker.images[half:]), attacker.images[:half]
+    return {
+        "random-keys": lambda g, p: [
+            random_keys(target, few, test, generator=g, budget=spend.random, progress=p)
+        ],
+        "swaps-accuracy": lambda g, p: [
+            swaps_by_accuracy(target, few, test, generator=g, budget=spend.guesses, progress=p)
+        ],
+        "swaps-cross-entropy": lambda g, p: [
+            swaps_by_cross_entropy(target, few, test, generator=g, budget=spend.guesses, progress=p)
+        ],
+        "batch-norm": lambda g, p: [
+            batch_norm_swaps(target, few, test, generator=g, budget=spend.guesses, progress=p)
+        ],
+        "relaxed-key": lambda g, p: [
+            relaxed_key(
+                target, few, test, generator=g, steps=spend.steps, starts=spend.starts, progress=p
+            )
+        ],
+        "relaxed-key-swaps": lambda g, p: [
+            relaxed_key(
+                target,
+                few,
+                test,
+                generator=g,
+                steps=spend.steps,
+                starts=spend.starts,
+                swaps=spend.guesses,
+                progress=p,
+            )
+        ],
+        "bypass-block": lambda g, p: [
+            block_bypass(target, few, test, generator=g, steps=spend.steps, progress=p)
+        ],
+        "bypass-pixel": lambda g, p: [
+            pixel_bypass(target, few, test, generator=g, steps=spend.steps, progress=p)
+        ],
+        "fine-tune": lambda g, p: fine_tune(
+            target, base, attacker, test, generator=g, grid=spend.grid, progress=p
+        ),
+        "known-plaintext": lambda g, p: [
+            known_plaintext(target, (known, key(known)), few, test, progress=p)
+        ],
+        "ciphertext-only": lambda g, p: [
+            ciphertext_only(target, stolen, public, few, test, generator=g, progress=p)
+        ],
+    }
