@@ -27,9 +27,11 @@ def metadata(**changes: Any) -> dict[str, str]:
 
 
 def test_its_metadata_is_pinned():
-    card = ModelCard(**FIELDS, label_names=("a", "b", "ü"), mean=(0.5,), std=(0.25,))
+    config = {"width": 8, "deep": {"b": [1, 2.5, None], "a": True}}
+    card = ModelCard(**FIELDS, config=config, label_names=("a", "b", "ü"), mean=(0.5,), std=(0.25,))
     assert card.to_metadata() == {
         "spellmark.card": '{"architecture": "small-cnn", "channels": 1, "classes": 3, '
+        '"config": {"deep": {"a": true, "b": [1, 2.5, null]}, "width": 8}, '
         '"description": "", "height": 28, "label_names": ["a", "b", "ü"], "mean": [0.5], '
         '"std": [0.25], "version": 1, "width": 20}'
     }
@@ -39,6 +41,14 @@ def test_it_travels_in_a_safetensors_file(tmp_path: Path):
     card = ModelCard(**FIELDS, description="Clothes,\nsmall and grey.")
     save_file({"w": torch.zeros(1)}, tmp_path / "m", metadata=card.to_metadata())
     assert ModelCard.from_metadata(read_header(tmp_path / "m").metadata) == card
+
+
+def test_its_config_is_its_own():
+    config = {"sizes": [8]}
+    card = ModelCard(**FIELDS, config=config)
+    config["sizes"].append(16)
+    assert card.config == {"sizes": [8]}
+    assert len({card, ModelCard(**FIELDS, config={"sizes": [8]})}) == 1
 
 
 def test_left_out_normalisation_is_none():
@@ -52,6 +62,19 @@ def test_left_out_normalisation_is_none():
         architecture=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
         classes=st.just(2),
         channels=st.just(1),
+        config=st.dictionaries(
+            st.text(min_size=1, max_size=9),
+            st.recursive(
+                st.none()
+                | st.booleans()
+                | st.integers(-65_536, 65_536)
+                | st.floats(-65_536, 65_536)
+                | st.text(max_size=9),
+                lambda inner: st.lists(inner, max_size=3),
+                max_leaves=3,
+            ).filter(lambda value: str(value).count("[") < 4),
+            max_size=3,
+        ),
         height=st.integers(1, 4096),
         width=st.integers(1, 4096),
         label_names=st.one_of(
@@ -72,6 +95,16 @@ def test_every_card_comes_back_the_same(card: ModelCard):
         ({"architecture": "../x"}, "architecture is not a name"),
         ({"architecture": 1}, "architecture is not a name"),
         ({"architecture": "a\n"}, "architecture is not a name"),
+        ({"config": []}, "config is not an object"),
+        ({"config": "{}"}, "config is not an object"),
+        ({"config": ...}, "lacks “config”"),
+        ({"config": {"a": 65_537}}, "config is not of numbers of at most 65,536"),
+        ({"config": {"a": [-1e999]}}, "config is not of numbers"),
+        ({"config": {"a": 10**400}}, "config is not of numbers"),
+        ({"config": {"a": "x" * 201}}, "config is not of texts of at most 200"),
+        ({"config": {"x" * 201: 1}}, "config is not of names of 1 to 200"),
+        ({"config": {"a": [0] * 1_000}}, "config is not of at most 1,000 parts"),
+        ({"config": {"a": [[[[1]]]]}}, "config is not nested at most 4 deep"),
         ({"classes": 1}, "classes is not a whole number from 2 to 100000"),
         ({"classes": 100_001}, "classes is not a whole number"),
         ({"classes": True}, "classes is not a whole number"),
@@ -122,6 +155,12 @@ def test_it_refuses_a_wrong_card(changes: dict[str, Any], reason: str):
 def test_it_refuses_what_is_no_card(text: str, reason: str):
     with pytest.raises(ModelCardError, match=reason):
         ModelCard.from_metadata({METADATA_KEY: text})
+
+
+@pytest.mark.parametrize("value", [(1, 2), b"x", {1, 2}, object(), float("nan"), {1: 2}])
+def test_it_refuses_a_config_that_is_not_json(value: Any):
+    with pytest.raises(ModelCardError, match="config is not"):
+        ModelCard(**FIELDS, config={"a": value})
 
 
 def test_it_says_how_to_add_a_missing_card():

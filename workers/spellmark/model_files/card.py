@@ -4,7 +4,8 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn, Self
 
 from spellmark.errors import SpellmarkError
@@ -17,10 +18,15 @@ MAX_CLASSES = 100_000
 MAX_SIDE = 4096
 MAX_LABEL_LENGTH = 200
 MAX_DESCRIPTION_LENGTH = 10_000
+# A config builds Python objects in its reader's process. Real ones stay far below these bounds.
+MAX_CONFIG_PARTS = 1_000
+MAX_CONFIG_DEPTH = 4
+MAX_CONFIG_TEXT_LENGTH = 200
+MAX_CONFIG_NUMBER = 2**16
 
 _ARCHITECTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FIELDS = {
-    "architecture", "classes", "channels", "height", "width",
+    "architecture", "config", "classes", "channels", "height", "width",
     "label_names", "description", "mean", "std",
 }  # fmt: skip
 
@@ -33,6 +39,9 @@ class ModelCardError(SpellmarkError):
 class ModelCard:
     """How to build an image classifier and what to feed it.
 
+    architecture: one of `spellmark.training.architectures`.
+    config: what else the architecture asks for, as plain JSON: objects, lists, texts, numbers of
+    at most 65,536 either way, true, false and null.
     classes: 2..100000. channels: 1 or 3. height, width: pixels, 1..4096.
     label_names: none, or one for each class.
     mean, std: one number for each channel, for pixels already scaled to [0, 1]; std > 0.
@@ -46,6 +55,8 @@ class ModelCard:
     channels: int
     height: int
     width: int
+    # A dictionary has no hash; the other fields are enough for one.
+    config: dict[str, Any] = field(default_factory=dict, hash=False)
     label_names: tuple[str, ...] = ()
     description: str = ""
     mean: tuple[float, ...] = ()
@@ -54,6 +65,8 @@ class ModelCard:
     def __post_init__(self) -> None:
         if not isinstance(self.architecture, str) or not _ARCHITECTURE.fullmatch(self.architecture):
             _refuse("architecture", "a name of letters, digits, dots, dashes and underscores")
+        _check_config(self.config)
+        object.__setattr__(self, "config", deepcopy(self.config))
         _check_whole("classes", self.classes, 2, MAX_CLASSES)
         if type(self.channels) is not int or self.channels not in (1, 3):
             _refuse("channels", "1 (grey) or 3 (colour)")
@@ -115,6 +128,36 @@ class ModelCard:
                 _refuse(name, "a list")
             fields[name] = tuple(fields[name])
         return cls(**fields)
+
+
+def _check_config(config: Any) -> None:
+    if type(config) is not dict:
+        _refuse("config", "an object")
+    if _count_parts(config) > MAX_CONFIG_PARTS:
+        _refuse("config", f"of at most {MAX_CONFIG_PARTS:,} parts")
+
+
+def _count_parts(value: Any, depth: int = 1) -> int:
+    """How many values are in `value`, itself among them. Refuses what is not plain JSON."""
+    if type(value) in (dict, list):
+        if depth > MAX_CONFIG_DEPTH:
+            _refuse("config", f"nested at most {MAX_CONFIG_DEPTH} deep")
+        inner = value
+        if type(value) is dict:
+            if not all(_is_text(key, 1, MAX_CONFIG_TEXT_LENGTH) for key in value):
+                _refuse("config", f"of names of 1 to {MAX_CONFIG_TEXT_LENGTH} characters")
+            inner = value.values()
+        return 1 + sum(_count_parts(part, depth + 1) for part in inner)
+    if type(value) is str:
+        if not _is_text(value, 0, MAX_CONFIG_TEXT_LENGTH):
+            _refuse("config", f"of texts of at most {MAX_CONFIG_TEXT_LENGTH} characters")
+    elif type(value) in (int, float):
+        # Written so that NaN is refused too.
+        if not abs(value) <= MAX_CONFIG_NUMBER:
+            _refuse("config", f"of numbers of at most {MAX_CONFIG_NUMBER:,} either way")
+    elif value is not None and type(value) is not bool:
+        _refuse("config", "plain JSON")
+    return 1
 
 
 def _per_channel(name: str, values: Any, channels: int, default: float) -> tuple[float, ...]:

@@ -1,65 +1,107 @@
-"""Small classifiers, built from a model card."""
+"""Classifiers, built from a model card that may be a stranger's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_module_registration_hook
 
-from spellmark.errors import SpellmarkError
 from spellmark.model_files.card import ModelCard
+from spellmark.training import timm_models, transformers_models
+from spellmark.training.errors import ArchitectureError
+from spellmark.training.small_nets import SmallCNN, SmallResNet
 
+__all__ = ["ARCHITECTURES", "ArchitectureError", "SmallCNN", "SmallResNet", "build", "outline"]
 
-class ArchitectureError(SpellmarkError):
-    """A model card that names an architecture that cannot be built."""
+# Image classifiers in common use have at most about 700 million weights and 2,000 modules.
+MAX_NUMBERS = 10**9
+MAX_MODULES = 20_000
 
+Maker = Callable[[], nn.Module]
 
-class SmallCNN(nn.Module):
-    """Three 3×3 convolutions with batch normalisation, then two linear layers.
-
-    Input: float32 (n, channels, height, width), normalised. Output: logits (n, classes).
-    Any size of at least 4×4.
-    """
-
-    def __init__(self, card: ModelCard, width: int = 32) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            *_convolution(card.channels, width),
-            nn.MaxPool2d(2),
-            *_convolution(width, 2 * width),
-            nn.MaxPool2d(2),
-            *_convolution(2 * width, 4 * width),
-        )
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(4 * width * (card.height // 4) * (card.width // 4), 128),
-            nn.ReLU(inplace=True),
-            nn.Linear(128, card.classes),
-        )
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits of a batch."""
-        features = self.features(images.to(memory_format=torch.channels_last))
-        logits: torch.Tensor = self.head(features)
-        return logits
-
-
-def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    ]
-
-
-ARCHITECTURES: dict[str, Callable[[ModelCard], nn.Module]] = {"small-cnn": SmallCNN}
+# Each gives the maker of a card's model, after the libraries it needs were imported.
+# The config of a small network may say its “width”.
+ARCHITECTURES: dict[str, Callable[[ModelCard], Maker]] = {
+    "small-cnn": lambda card: partial(SmallCNN, card, **card.config),
+    "small-resnet": lambda card: partial(SmallResNet, card, **card.config),
+    "timm": timm_models.maker,
+    "transformers": transformers_models.maker,
+}
 
 
 def build(card: ModelCard) -> nn.Module:
-    """A freshly initialised model of the card's architecture. Raises ArchitectureError."""
-    make = ARCHITECTURES.get(card.architecture)
-    if make is None:
+    """A freshly initialised model of the card's architecture.
+
+    It takes float32 (n, channels, height, width), normalised, and returns logits (n, classes).
+    A card asks nothing of the network, runs no code but that of the libraries installed here, and
+    is refused before memory is taken if its model is too large or does not take its images.
+
+    Raises ArchitectureError.
+    """
+    outline(card)
+    return _maker(card)()
+
+
+def outline(card: ModelCard) -> nn.Module:
+    """The same model with shapes only, on torch's “meta” device. Raises ArchitectureError."""
+    try:
+        make = _maker(card)
+        with torch.device("meta"), _few_modules():
+            model = make().eval()
+            count = sum(part.numel() for part in chain(model.parameters(), model.buffers()))
+            _refuse_large(count, MAX_NUMBERS, "numbers")
+            answer = model(torch.zeros(1, card.channels, card.height, card.width))
+    except ArchitectureError:
+        raise
+    # The libraries check their arguments here and there, if at all.
+    except Exception as error:
+        raise ArchitectureError(
+            f"The model card describes no “{card.architecture}” model that takes "
+            f"{card.channels}×{card.height}×{card.width} images.",
+            hint="Use the card that the model was saved with, or the image size it was made for.",
+        ) from error
+    if not isinstance(answer, torch.Tensor) or answer.shape != (1, card.classes):
+        raise ArchitectureError(
+            f"The model of the card does not answer with {card.classes} numbers an image.",
+            hint="Use a classifier, and the number of classes that it was saved with.",
+        )
+    return model
+
+
+def _maker(card: ModelCard) -> Maker:
+    if card.architecture not in ARCHITECTURES:
         raise ArchitectureError(
             f"The architecture “{card.architecture}” is not known here.",
             hint=f"Known: {', '.join(sorted(ARCHITECTURES))}.",
         )
-    return make(card)
+    return ARCHITECTURES[card.architecture](card)
+
+
+@contextmanager
+def _few_modules() -> Iterator[None]:
+    """Stop a model of endlessly many layers while it is being built: meta weights cost nothing,
+    but each module takes memory and time.
+    """
+    count = 0
+
+    def registered(*_: object) -> None:
+        nonlocal count
+        count += 1
+        _refuse_large(count, MAX_MODULES, "modules")
+
+    handle = register_module_module_registration_hook(registered)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _refuse_large(count: int, most: int, what: str) -> None:
+    if count > most:
+        raise ArchitectureError(
+            f"The model of the card has more than {most:,} {what}.",
+            hint="Use a smaller model.",
+        )

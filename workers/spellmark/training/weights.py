@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -10,7 +11,11 @@ from torch import nn
 from spellmark.errors import SpellmarkError
 from spellmark.model_files.card import ModelCard
 from spellmark.model_files.inspect import inspect_model_file
-from spellmark.training.architectures import build
+from spellmark.model_files.safetensors_header import TensorInfo
+from spellmark.training.architectures import build, outline
+
+# Buffers that a model computes for itself, such as position tables, are in no file.
+MAX_UNSAVED_NUMBERS = 2**24
 
 
 class WeightsError(SpellmarkError):
@@ -33,7 +38,12 @@ def save(model: nn.Module, card: ModelCard, path: Path) -> None:
 def load(path: Path) -> tuple[nn.Module, ModelCard]:
     """Read a safetensors file and build the model of its card, in evaluation mode.
 
-    Raises ModelFileError for a file that is not sound, WeightsError for weights that do not fit.
+    The card's model is compared with the file's tensors before any memory is taken, so that a small
+    file cannot ask for a large model.
+
+    Raises ModelFileError for a file that is not sound, ModelCardError for one without a card,
+    ArchitectureError for a card whose model cannot be built, WeightsError for weights that do not
+    fit it.
     """
     info = inspect_model_file(path)
     if info.format != "safetensors":
@@ -42,12 +52,18 @@ def load(path: Path) -> tuple[nn.Module, ModelCard]:
             hint="Save the weights as safetensors with a Spellmark model card.",
         )
     card = ModelCard.from_metadata(info.metadata)
-    model = build(card)
-    try:
-        model.load_state_dict(load_file(path), strict=True)
-    except RuntimeError as error:
+    if not _fit(info.tensors, outline(card)):
         raise WeightsError(
             f"The weights do not fit the architecture “{card.architecture}” of the model card.",
             hint="Save the file with the card of the model that was trained.",
-        ) from error
+        )
+    model = build(card)
+    model.load_state_dict(load_file(path), strict=True)
     return model.eval(), card
+
+
+def _fit(tensors: Sequence[TensorInfo], model: nn.Module) -> bool:
+    saved = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    unsaved = sum(part.numel() for name, part in model.named_buffers() if name not in saved)
+    same = saved == {tensor.name: tensor.shape for tensor in tensors}
+    return same and unsaved <= MAX_UNSAVED_NUMBERS

@@ -1,0 +1,80 @@
+"""Small networks that train in minutes on a CPU."""
+
+import torch
+from torch import nn
+
+from spellmark.model_files.card import ModelCard
+
+
+class SmallCNN(nn.Module):
+    """Three 3×3 convolutions with batch normalisation, then two linear layers.
+
+    Input: float32 (n, channels, height, width), normalised. Output: logits (n, classes).
+    Any size of at least 4×4.
+    """
+
+    def __init__(self, card: ModelCard, width: int = 32) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            *_convolution(card.channels, width),
+            nn.MaxPool2d(2),
+            *_convolution(width, 2 * width),
+            nn.MaxPool2d(2),
+            *_convolution(2 * width, 4 * width),
+        )
+        self.head = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(4 * width * (card.height // 4) * (card.width // 4), 128),
+            nn.ReLU(inplace=True),
+            nn.Linear(128, card.classes),
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits of a batch."""
+        features = self.features(images.to(memory_format=torch.channels_last))
+        logits: torch.Tensor = self.head(features)
+        return logits
+
+
+class SmallResNet(nn.Module):
+    """Two convolutions that each halve the image, a residual one, then two linear layers.
+
+    Trains about three times as fast on a CPU as SmallCNN, about as accurately: it pools before it
+    normalises, so that little is done at full size.
+
+    Input: float32 (n, channels, height, width), normalised. Output: logits (n, classes).
+    Any size of at least 4×4.
+    """
+
+    def __init__(self, card: ModelCard, width: int = 16) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            *_halving(card.channels, width),
+            *_halving(width, 3 * width),
+        )
+        self.residual = nn.Sequential(*_convolution(3 * width, 3 * width))
+        self.head = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(3 * width * (card.height // 4) * (card.width // 4), 128),
+            nn.ReLU(inplace=True),
+            nn.Linear(128, card.classes),
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits of a batch."""
+        features = self.stem(images.to(memory_format=torch.channels_last))
+        logits: torch.Tensor = self.head(features + self.residual(features))
+        return logits
+
+
+def _halving(inputs: int, outputs: int) -> list[nn.Module]:
+    convolution, normalisation, activation = _convolution(inputs, outputs)
+    return [convolution, nn.MaxPool2d(2), normalisation, activation]
+
+
+def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    ]
