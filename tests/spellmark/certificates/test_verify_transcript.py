@@ -3,65 +3,102 @@
 import hashlib
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from spellmark.certificates.verify import verify_bundle, verify_files
 from spellmark.evidence import transcript
+from spellmark.evidence.decision import DecisionRule
+from spellmark.evidence.draws import true_slot
+from spellmark.evidence.recompute import recompute
 from spellmark.evidence.transcript import Exchange
 from tests.spellmark.certificates.certificate_samples import TRUST, VERDICT, bundle_of
 
 RAW = b'{"label": 7}'
-DECOYS = 9
+SEED = bytes(range(32))
+RULES = {
+    "random-key-test": DecisionRule(
+        method="random-key-test", alpha=0.05, probes=5, query_cap=100, minimum_probes=4,
+        classes=10, decoys=19,
+    ),
+    "keyed-labels": DecisionRule(
+        method="keyed-labels", alpha=0.001, probes=5, query_cap=5, minimum_probes=4, classes=10,
+    ),
+}  # fmt: skip
+LABELS = [3, 1, 4, 0, 5, 9, 2, 6, 8, 7]
 
 
-def exchange(number: int, slot: int) -> Exchange:
-    digest = hashlib.sha256(RAW).hexdigest()
+def exchange(rule: DecisionRule, number: int) -> Exchange:
+    probe, slot = divmod(number, rule.slots)
+    label = 5 + probe
+    hit = rule.method == "keyed-labels" or slot == true_slot(SEED, rule.decoys)
     return Exchange(
         number=number,
-        probe=number // (DECOYS + 1),
+        probe=probe,
         image_index=number,
         image_sha256="00" * 32,
-        label=7,
+        label=label,
         first_slot=slot,
         request_sha256="00" * 32,
         state="answered",
         status=200,
-        answer_sha256=digest,
-        labels=(7 if slot == 3 else 1,),
+        answer_sha256=hashlib.sha256(RAW).hexdigest(),
+        labels=(LABELS[label] if hit else 99,),
     )
 
 
-def real_bundle(**change):
-    exchanges = [exchange(n, n % (DECOYS + 1)) for n in range(5 * (DECOYS + 1))]
-    lines = transcript.write({"decoys": DECOYS, "trueSlot": 3}, exchanges)
-    found = transcript.recompute(lines)
+def real_bundle(method="random-key-test", *, says=None, **change):
+    rule = RULES[method]
+    header = {"rule": asdict(rule), "seed": SEED.hex(), "labels": [LABELS]}
+    lines = transcript.write(header, [exchange(rule, n) for n in range(rule.probes * rule.slots)])
+    found = recompute(lines)
     verdict = replace(
         VERDICT,
         transcript_digest=hashlib.sha256(lines).hexdigest(),
+        method=says or method,
         statistic=found["statistic"],
         p_value=found["pValue"],
-        alpha=0.2,
-        smallest_p=None,
-        decoys=DECOYS,
+        alpha=rule.alpha,
+        smallest_p=rule.smallest_p,
+        decoys=rule.decoys,
         queries=found["queries"],
     )
     bundle = bundle_of(replace(verdict, **change), transcript=lines)
     return replace(bundle, answers={hashlib.sha256(RAW).hexdigest(): RAW})
 
 
-def test_a_true_verdict_is_recomputed():
-    report = verify_files(real_bundle(), TRUST)
+@pytest.mark.parametrize(
+    ("method", "p"), [("random-key-test", "p 0.05"), ("keyed-labels", f"p {1 / 30240}")]
+)
+def test_a_true_verdict_is_recomputed(method, p):
+    report = verify_files(real_bundle(method), TRUST)
     assert [check for check in report.checks if not check.passed] == []
-    assert "p 0.1" in report.checks[-1].detail
+    assert p in report.checks[-1].detail
 
 
-@pytest.mark.parametrize("change", [{"p_value": 0.05}, {"statistic": 99.0}, {"queries": 49}])
-def test_a_verdict_that_its_transcript_does_not_give_is_refused(change):
-    report = verify_files(real_bundle(**change), TRUST)
+@pytest.mark.parametrize("method", RULES)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"p_value": 0.0009, "smallest_p": None},
+        {"smallest_p": 1e-9},
+        {"statistic": 99.0},
+        {"alpha": 0.051},
+        {"queries": 49},
+        {"verdict": "no match", "p_value": 0.9},
+    ],
+)
+def test_a_verdict_that_its_transcript_does_not_give_is_refused(method, change):
+    report = verify_files(real_bundle(method, **change), TRUST)
     assert not report.passed
     assert [check.name for check in report.checks if not check.passed] == ["statistic"]
+
+
+def test_a_verdict_by_another_method_than_its_transcript_is_refused():
+    report = verify_files(real_bundle(says="keyed-labels"), TRUST)
+    assert [check.name for check in report.checks if not check.passed] == ["statistic"]
+    assert "its transcript is of a run by 'random-key-test'" in report.checks[-1].detail
 
 
 @pytest.mark.parametrize(
@@ -72,8 +109,9 @@ def test_a_strange_transcript_is_told_of(lines):
     assert {"transcript", "answers"} <= {c.name for c in report.checks if c.passed is False}
 
 
-def test_an_outsider_needs_no_torch(tmp_path):
-    real_bundle().save(tmp_path / "bundle.zip")
+@pytest.mark.parametrize("method", RULES)
+def test_an_outsider_needs_neither_torch_nor_numpy(tmp_path, method):
+    real_bundle(method).save(tmp_path / "bundle.zip")
     TRUST.save(tmp_path / "trust.json")
     program = """
 import sys
@@ -81,7 +119,7 @@ from pathlib import Path
 from spellmark.certificates.trust import Trust
 from spellmark.certificates.verify import verify_bundle
 assert verify_bundle(Path("bundle.zip"), Trust.load(Path("trust.json"))).passed
-assert not {"torch", "django", "httpx"} & sys.modules.keys()
+assert not {"torch", "numpy", "django", "httpx"} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
     assert verify_bundle(tmp_path / "bundle.zip", TRUST).passed

@@ -18,7 +18,7 @@ from spellmark.errors import SpellmarkError
 
 T = TypeVar("T")
 
-RECOMPUTED_METHODS = ("random-key-test",)
+RECOMPUTED_METHODS = ("keyed-labels", "random-key-test")
 # Sums in another order on another machine may differ in the last digits, never in more.
 _TOLERANCE = 1e-9
 
@@ -197,7 +197,18 @@ def _check_answers(bundle: Bundle) -> str:
 
 def _check_statistic(transcript: bytes, verdict: Verdict) -> str:
     found = _recompute(transcript)
-    for name, stated in (("statistic", verdict.statistic), ("pValue", verdict.p_value)):
+    if found.get("method") != verdict.method:
+        raise VerificationError(
+            f"The certificate says {verdict.method!r}, but its transcript is of a run by"
+            f" {found.get('method')!r}."
+        )
+    stated_values = {
+        "statistic": verdict.statistic,
+        "pValue": verdict.p_value,
+        "alpha": verdict.alpha,
+        "smallestP": verdict.smallest_p,
+    }
+    for name, stated in stated_values.items():
         if not _same(found.get(name), stated):
             raise VerificationError(
                 f"The certificate says {name} {stated}, but its transcript gives {found.get(name)}."
@@ -220,7 +231,7 @@ def _same(found: object, stated: float | None) -> bool:
 
 
 def _recompute(transcript: bytes) -> dict[str, object]:
-    from spellmark.evidence.transcript import recompute
+    from spellmark.evidence.recompute import recompute
 
     return dict(_read(lambda: recompute(transcript)))
 

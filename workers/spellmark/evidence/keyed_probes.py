@@ -1,66 +1,56 @@
-"""The queries of a random-key test of a key lock: probe images under the true key and decoys."""
+"""Probe images under the keys of a run: the sub-keys of a lock, or its key among decoys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from spellmark.errors import SpellmarkError
-from spellmark.locks.key_lock.transforms import Geometry, Shuffle
-from spellmark.secrets import permutation, subkey, uniform
-
-SCHEME = "random-key-test/v1"
-
-
-class ProbesError(SpellmarkError):
-    """More probes than the data has."""
+from spellmark.evidence.decision import KEYED_LABELS, DecisionRule, Disclosure
+from spellmark.evidence.draws import decoy_secret, true_slot
+from spellmark.locks.key_lock.lock_key import LockKey
+from spellmark.locks.key_lock.transforms import Transform
 
 
 @dataclass(frozen=True)
 class Slots:
-    """The true key hidden among decoys: `transforms[true]` is the owner's."""
+    """The transforms under which each probe is asked, in the order in which they are asked.
 
-    transforms: tuple[Shuffle, ...]
-    true: int
+    `true` is the place of the owner's key among decoys, None where there are no decoys.
+    """
+
+    transforms: tuple[Transform, ...]
+    true: int | None = None
 
     def images(self, probe: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """One probe (C, H, W) under every key: (decoys + 1, C, H, W), in the order of the slots."""
-        indices = np.stack([transform.index for transform in self.transforms])
-        return probe.reshape(-1)[indices].reshape(-1, *probe.shape)
+        """One probe (C, H, W) under every key: (slots, C, H, W of the transformed image)."""
+        return np.concatenate([transform(probe[None]) for transform in self.transforms])
 
 
-def true_slot(seed: bytes, decoys: int) -> int:
-    """The slot of the true key, uniform in range(decoys + 1), from the run's 32-byte seed."""
-    key = subkey(seed, binding=b"", scheme=SCHEME, purpose="true-slot")
-    return uniform(key, decoys + 1)
+def slots_of(key: LockKey, rule: DecisionRule, seed: bytes) -> Slots:
+    """The keys that a run with this rule and this 32-byte seed asks under."""
+    if rule.method == KEYED_LABELS:
+        return Slots(key.transforms)
+    return hide(key, seed=seed, decoys=rule.decoys)
 
 
-def hide(true: Shuffle, *, seed: bytes, decoys: int, geometry: Geometry) -> Slots:
-    """Draw the decoys and the true key's slot from the run's seed.
+def hide(key: LockKey, *, seed: bytes, decoys: int) -> Slots:
+    """The lock's first sub-key hidden among decoys, which are drawn from the run's seed.
 
-    A decoy's 32-byte key is drawn as the true sub-key is, by HKDF of a uniform secret, so that the
-    two cannot be told apart by anyone who does not know the secret.
+    A decoy is derived as the true sub-key is, from a uniform secret, so that the two cannot be told
+    apart by anyone who does not know the secret.
     """
     slot = true_slot(seed, decoys)
+    single = replace(key, parameters=replace(key.parameters, subkeys=1))
     transforms = [
-        Shuffle.from_key(
-            subkey(seed, binding=b"", scheme=SCHEME, purpose="decoy", index=number), geometry
-        )
-        for number in range(decoys)
+        single.other(decoy_secret(seed, number)).transforms[0] for number in range(decoys)
     ]
-    transforms.insert(slot, true)
+    transforms.insert(slot, key.transforms[0])
     return Slots(tuple(transforms), slot)
 
 
-def choose_probes(seed: bytes, *, available: int, wanted: int) -> list[int]:
-    """The positions of the probe images in the test data: a uniform choice without replacement.
-
-    Raises ProbesError when there are fewer images than wanted.
-    """
-    if wanted > available:
-        raise ProbesError(
-            f"The data set has {available} test images; the run asks for {wanted} probes.",
-            hint="Start a run with fewer probes.",
-        )
-    key = subkey(seed, binding=b"", scheme=SCHEME, purpose="probes")
-    return permutation(key, available)[:wanted]
+def disclosure(key: LockKey, rule: DecisionRule, seed: bytes) -> Disclosure:
+    """What the transcript may tell of the key: its label permutations, never a transform."""
+    if key.parameters.labels != "keyed":
+        return Disclosure(seed)
+    asked = key.labels[: rule.subkeys]
+    return Disclosure(seed, tuple(tuple(map(int, permutation)) for permutation in asked))

@@ -1,7 +1,8 @@
-"""The transcript of a run: JSON lines that hold every exchange, and the test redone from them.
+"""The transcript of a run: JSON lines that hold every exchange.
 
-The first line is the header (what was decided before the first query), each further line one
-exchange: one probe image under a part of the keys. No torch here: outsiders verify with this.
+The first line is the header (what was decided before the first query, and what the test needs to be
+redone), each further line one exchange: one probe image under a part of the keys. The standard
+library alone: outsiders verify with this.
 """
 
 import json
@@ -11,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spellmark.errors import SpellmarkError
-from spellmark.evidence.random_key_test import random_key_test
 
 FORMAT = "spellmark-transcript/v1"
 
@@ -68,36 +68,24 @@ def read(lines: bytes) -> tuple[dict[str, Any], list[Exchange]]:
         ) from error
 
 
-def hits_by_slot(exchanges: Iterable[Exchange], slots: int) -> tuple[list[int], int]:
-    """For each slot, how many probes got their true class; and how many probes count.
+def complete_answers(
+    exchanges: Iterable[Exchange], slots: int
+) -> tuple[list[int], list[list[int]]]:
+    """The classes of the probes that count, (n,), and the answers to them by slot, (slots, n).
 
     A probe counts only when every slot was answered: one that misses some would favour the others.
     """
-    answers: dict[int, dict[int, bool]] = defaultdict(dict)
+    labels: dict[int, int] = {}
+    answers: dict[int, dict[int, int]] = defaultdict(dict)
     for exchange in exchanges:
         if exchange.state == "answered":
-            for offset, label in enumerate(exchange.labels):
-                answers[exchange.probe][exchange.first_slot + offset] = label == exchange.label
-    complete = [answer for answer in answers.values() if set(answer) == set(range(slots))]
-    return [sum(answer[slot] for answer in complete) for slot in range(slots)], len(complete)
-
-
-def recompute(lines: bytes) -> dict[str, Any]:
-    """Redo the test from the recorded answers: `statistic`, `pValue`, `queries`."""
-    header, exchanges = read(lines)
-    try:
-        decoys, true = int(header["decoys"]), int(header["trueSlot"])
-        hits, _ = hits_by_slot(exchanges, decoys + 1)
-        result = random_key_test(hits, true)
-    except (KeyError, ValueError, IndexError) as error:
-        raise TranscriptError(
-            "The transcript's header is incomplete.", hint="Ask for the evidence bundle again."
-        ) from error
-    return {
-        "statistic": result.statistic,
-        "pValue": result.p_value,
-        "queries": count_queries(exchanges),
-    }
+            labels[exchange.probe] = exchange.label
+            answers[exchange.probe].update(enumerate(exchange.labels, exchange.first_slot))
+    complete = [probe for probe in labels if answers[probe].keys() == set(range(slots))]
+    return (
+        [labels[probe] for probe in complete],
+        [[answers[probe][slot] for probe in complete] for slot in range(slots)],
+    )
 
 
 def count_queries(exchanges: Iterable[Exchange]) -> int:
