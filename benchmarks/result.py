@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("spellmark", "torch", "numpy", "django", "cryptography")
+PACKAGES = ("spellmark", "torch", "numpy", "numba", "django", "cryptography")
 
 
 def report(name: str, figures: Mapping[str, Any], meaning: Mapping[str, str]) -> None:

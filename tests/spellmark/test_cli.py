@@ -16,6 +16,7 @@ from spellmark.certificates.statements import Registration
 from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import CertificateKey, LogKey, Trust
 from spellmark.cli import main
+from spellmark.locks.key_lock.parameters import default_parameters
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import weights
@@ -42,22 +43,41 @@ def evidence(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_it_makes_a_key_and_commits_to_it(tmp_path: Path, capsys):
     path = tmp_path / "owner.spellkey"
-    assert main(["keygen", str(path), "--block", "14"]) == 0
+    assert main(["keygen", str(path), "--height", "28", "--width", "28"]) == 0
     capsys.readouterr()
     assert main(["commit", str(path)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told == {
         "digest": KeyFile.load(path).commitment(),
-        "scheme": "key-lock/shuffle/v1",
-        "parameters": {"block": 14},
+        "scheme": "key-lock/v1",
+        "parameters": default_parameters(28, 28, 1, 10).as_dict(),
     }
+
+
+def test_a_key_takes_its_size_from_the_model_and_its_lock_from_the_options(tmp_path: Path):
+    card = ModelCard(architecture="small-cnn", classes=3, channels=3, height=12, width=12)
+    weights.save(build(card), card, tmp_path / "model.safetensors")
+    path = tmp_path / "owner.spellkey"
+    options = ["--model", str(tmp_path / "model.safetensors"), "--steps", "flip", "--masked", "30"]
+    assert main(["keygen", str(path), *options]) == 0
+    expected = {**default_parameters(12, 12, 3, 3).as_dict(), "steps": "flip", "masked": 30}
+    assert dict(KeyFile.load(path).parameters) == expected
+
+
+def test_a_key_needs_a_size_and_a_lock_that_makes_sense(tmp_path: Path, capsys):
+    path = tmp_path / "owner.spellkey"
+    assert main(["keygen", str(path)]) == 2
+    assert "size of the images is not known" in capsys.readouterr().err
+    assert main(["keygen", str(path), "--height", "8", "--width", "8", "--steps", "stir"]) == 2
+    assert "cannot do “stir”" in capsys.readouterr().err
+    assert not path.exists()
 
 
 def test_it_never_overwrites_a_key(tmp_path: Path, capsys):
     path = tmp_path / "owner.spellkey"
-    main(["keygen", str(path), "--block", "14"])
+    main(["keygen", str(path), "--height", "28", "--width", "28"])
     before = path.read_bytes()
-    assert main(["keygen", str(path), "--block", "14"]) == 2
+    assert main(["keygen", str(path), "--height", "28", "--width", "28"]) == 2
     assert "exists already" in capsys.readouterr().err
     assert path.read_bytes() == before
 
@@ -77,7 +97,7 @@ def test_it_locks_a_model(tmp_path: Path, capsys):
         tmp_path / "data.npz",
         train_images=images, train_labels=labels, test_images=images, test_labels=labels,
     )  # fmt: skip
-    main(["keygen", str(tmp_path / "k"), "--block", "4"])
+    main(["keygen", str(tmp_path / "k"), "--model", str(tmp_path / "plain.safetensors")])
     capsys.readouterr()
     locked = tmp_path / "locked.safetensors"
     code = main(

@@ -34,12 +34,32 @@ def _parser() -> argparse.ArgumentParser:
 
     keygen = commands.add_parser("keygen", help="make a key file for a key lock")
     keygen.add_argument("file", type=Path, help="where to write it, such as owner.spellkey")
-    keygen.add_argument("--block", type=int, required=True, help="side of a block in pixels")
+    image = keygen.add_argument_group("what is locked")
+    image.add_argument("--model", type=Path, help="safetensors with a card, which tells all four")
+    image.add_argument("--height", type=int, help="of the images, in pixels")
+    image.add_argument("--width", type=int)
+    image.add_argument("--channels", type=int, default=1, choices=(1, 3))
+    image.add_argument("--classes", type=int, default=10)
+    how = keygen.add_argument_group("how it is locked", "left out, what is recommended")
+    how.add_argument("--block", type=int, help="side of a block in pixels")
+    how.add_argument("--steps", help="such as shuffle+flip; of scramble, shuffle, flip, substitute")
+    how.add_argument("--masked", type=int, help="percent of the values that flip and substitute")
+    how.add_argument("--tables", help="for substitute: shared, channel or position")
+    how.add_argument("--keys", help="shared by all blocks, or one for each: shared, block")
+    how.add_argument("--padding", help="where blocks do not divide the images: none, edge")
+    how.add_argument("--labels", help="permute the classes too: keyed, plain")
+    how.add_argument("--subkeys", type=int, help="sub-keys that share the lock")
     keygen.set_defaults(run=_keygen)
 
     commit = commands.add_parser("commit", help="print what a registry may know of a key file")
     commit.add_argument("file", type=Path)
     commit.set_defaults(run=_commit)
+
+    take = commands.add_parser("import", help="take a pretrained classifier from a local folder")
+    take.add_argument("folder", type=Path, help="as save_pretrained of transformers writes it")
+    take.add_argument("output", type=Path, help="safetensors with a Spellmark model card")
+    take.add_argument("--classes", type=int, help="give it a fresh head for so many classes")
+    take.set_defaults(run=_import)
 
     lock = commands.add_parser("lock", help="lock a model under a key file")
     lock.add_argument("model", type=Path, help="safetensors with a Spellmark model card")
@@ -50,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     lock.add_argument("--data", required=True, help="a data set's name, or a path to one")
     lock.add_argument("--images", type=int, help="use only this many training images")
     lock.add_argument("--epochs", type=int, default=8)
-    lock.add_argument("--wrong-keys", type=int, default=100)
+    lock.add_argument("--wrong-keys", type=int, default=1000)
     lock.add_argument("--output", type=Path, required=True)
     lock.set_defaults(run=_lock)
 
@@ -63,15 +83,31 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _keygen(options: argparse.Namespace) -> int:
-    from spellmark.locks.key_lock.transforms import SHUFFLE
+    from spellmark.locks.key_lock.parameters import SCHEME, LockParameters, default_parameters
     from spellmark.secrets import KeyFile
 
-    if options.block < 2:
-        raise SpellmarkError("A block has at least 2 pixels a side.", hint="Try --block 14.")
-    key = KeyFile.generate(SHUFFLE, {"block": options.block})
+    values = default_parameters(*_image(options)).as_dict()
+    given = {name: getattr(options, name) for name in values}
+    values.update({name: value for name, value in given.items() if value is not None})
+    key = KeyFile.generate(SCHEME, LockParameters.from_dict(values).as_dict())
     key.save(options.file)
     print(f"{options.file} is the only copy of this key. Keep it safe, and keep it secret.")
     return OK
+
+
+def _image(options: argparse.Namespace) -> tuple[int, int, int, int]:
+    """Height, width, channels and classes of what is to be locked."""
+    if options.model:
+        from spellmark.model_files.card import ModelCard
+        from spellmark.model_files.inspect import inspect_model_file
+
+        card = ModelCard.from_metadata(inspect_model_file(options.model).metadata)
+        return card.height, card.width, card.channels, card.classes
+    if options.height is None or options.width is None:
+        raise SpellmarkError(
+            "The size of the images is not known.", hint="Give --model, or --height and --width."
+        )
+    return options.height, options.width, options.channels, options.classes
 
 
 def _commit(options: argparse.Namespace) -> int:
@@ -86,24 +122,36 @@ def _commit(options: argparse.Namespace) -> int:
     return OK
 
 
+def _import(options: argparse.Namespace) -> int:
+    from spellmark.training import weights
+    from spellmark.training.pretrained import import_folder, replace_head
+
+    model, card = import_folder(options.folder)
+    if options.classes is not None:
+        model, card = replace_head(model, card, options.classes)
+    weights.save(model, card, options.output)
+    print(f"{options.output}: {card.height}×{card.width} pixels, {card.classes} classes")
+    return OK
+
+
 def _lock(options: argparse.Namespace) -> int:
     # torch takes seconds to load, so only this command pays for it.
     from spellmark.locks.key_lock.lock import lock
+    from spellmark.locks.key_lock.lock_key import LockKey
     from spellmark.locks.key_lock.report_card import report_card
-    from spellmark.locks.key_lock.transforms import Geometry, from_key_file
     from spellmark.secrets import KeyFile
     from spellmark.training import datasets, weights
     from spellmark.training.fit import Recipe
 
-    key = KeyFile.load(options.key)
+    file = KeyFile.load(options.key)
     model, card = weights.load(options.model)
     unprotected, _ = weights.load(options.model)
-    block = key.parameters.get("block")
-    if not isinstance(block, int):
-        raise SpellmarkError("The key file names no block size.", hint="Make one by keygen.")
-    geometry = Geometry(card.channels, card.height, card.width, block)
-    binding = _hex(options.binding or key.commitment())
-    transform = from_key_file(key, binding=binding, geometry=geometry)
+    key = LockKey.open(
+        file,
+        binding=_hex(options.binding or file.commitment()),
+        shape=(card.channels, card.height, card.width),
+        classes=card.classes,
+    )
     path = Path(options.data)
     data = datasets.load_path(path) if path.exists() else datasets.load(options.data)
     with _Bar("locking") as bar:
@@ -111,22 +159,17 @@ def _lock(options: argparse.Namespace) -> int:
             model,
             card,
             data.train[: options.images],
-            transform,
+            key,
             Recipe(epochs=options.epochs),
             progress=bar,
         )
     with _Bar("measuring") as bar:
         report = report_card(
-            model,
-            unprotected,
-            card,
-            data.test,
-            transform,
-            wrong_keys=options.wrong_keys,
-            progress=bar,
-        )
+            model, unprotected, card, data.test, key, wrong_keys=options.wrong_keys, progress=bar
+        ).as_dict()
     weights.save(model, card, options.output)
-    print(json.dumps(report.as_dict(), indent=2))
+    del report["wrong"]
+    print(json.dumps(report, indent=2))
     return OK
 
 

@@ -1,0 +1,138 @@
+"""What thieves reach against key locks: the whole suite on several variants, full budgets.
+
+Each lock is made as an owner would make it, on all training images; the thief has the locked
+weights, the lock's parameters and a few images. Beside the attacks stands the null rate of keyed
+labels on innocent models.
+"""
+
+import argparse
+import time
+
+import numpy as np
+import torch
+from key_lock_accuracy import CARD, DEFAULT
+from random_key_null import innocents, keyed_label_p
+from result import report
+
+from spellmark.attacks.suite import run_suite
+from spellmark.locks.key_lock.lock import lock
+from spellmark.locks.key_lock.lock_key import LockKey
+from spellmark.locks.key_lock.negatives import Negatives
+from spellmark.locks.key_lock.parameters import LockParameters
+from spellmark.training import architectures, datasets
+from spellmark.training.datasets import Dataset, Split
+from spellmark.training.fit import Recipe, fit
+from spellmark.training.inference import predict_labels
+
+# What a thief may have of the owner's kind of data, from the end of the training images.
+ATTACKER = 3000
+MEANING = {
+    "attacks": "for each lock and attack: the best accuracy reached, and what it cost",
+    "keyed_label_null_rate_at_0.01": "innocents: share of exact p-values at or below 0.01",
+    "keyed_label_p_values": "innocent models × keys",
+}
+
+
+def main() -> None:
+    """Lock, attack, tell."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few images, small budgets")
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    whole = datasets.load("fashion-mnist")
+    thief = whole.train[len(whole.train) - ATTACKER :]
+    owner = whole.train[: 4000 if options.quick else len(whole.train) - ATTACKER]
+    data = Dataset(whole.name, owner, whole.test[:2000])
+    base = fit(_fresh(), CARD, data.train, Recipe(epochs=2 if options.quick else 6))
+    variants = _variants()
+    if options.quick:
+        variants = dict(list(variants.items())[:1])
+    attacks = {
+        name: _attacked(name, base, data, thief, *variant, quick=options.quick)
+        for name, variant in variants.items()
+    }
+    p_values = np.asarray(_null(whole, quick=options.quick))
+    report(
+        "key_lock_attacks",
+        {
+            "attacks": attacks,
+            "default": DEFAULT.as_dict(),
+            "keyed_label_null_rate_at_0.01": round(float((p_values <= 0.01).mean()), 4),
+            "keyed_label_p_values": len(p_values),
+        },
+        MEANING,
+    )
+
+
+def _variants() -> dict[str, tuple[LockParameters, Negatives]]:
+    hardened = LockParameters(block=4, steps="substitute", tables="position", keys="block")
+    published = LockParameters(block=4, steps="shuffle", labels="plain")
+    return {
+        "default": (DEFAULT, Negatives()),
+        "shuffle, as published": (published, Negatives(share=0)),
+        "shuffle+flip": (LockParameters(block=4, steps="shuffle+flip"), Negatives()),
+        "a table for every value": (hardened, Negatives()),
+    }
+
+
+def _attacked(
+    name: str,
+    base: torch.nn.Module,
+    data: Dataset,
+    thief: Split,
+    parameters: LockParameters,
+    negatives: Negatives,
+    *,
+    quick: bool,
+) -> dict[str, object]:
+    key = LockKey.derive(
+        bytes(range(32)),
+        binding=b"",
+        shape=(CARD.channels, CARD.height, CARD.width),
+        classes=CARD.classes,
+        parameters=parameters,
+    )
+    locked = _fresh()
+    locked.load_state_dict(base.state_dict())
+    recipe = Recipe(epochs=2 if quick else 5)
+    lock(locked, CARD, data.train, key, recipe, negatives=negatives)
+    right = key.decode(predict_labels(locked, CARD, key(data.test.images))) == data.test.labels
+    print(f"{name}: right key {right.mean():.3f}", flush=True)
+    started = time.monotonic()
+    results = run_suite(
+        locked, base, CARD, key, thief, data.test, budget="quick" if quick else "full"
+    )
+    for found in results:
+        print(
+            f"  {found.name:<24} {found.accuracy:.3f}  {found.labels_used:>5} labels  "
+            f"{found.evaluations:>6} evaluations  {found.seconds:>6.1f} s",
+            flush=True,
+        )
+    print(f"  {time.monotonic() - started:.0f} s in all", flush=True)
+    return {
+        "right_key": round(float(right.mean()), 4),
+        "reached": [
+            {
+                "attack": found.name,
+                "accuracy": round(found.accuracy, 4),
+                "labels": found.labels_used,
+                "evaluations": found.evaluations,
+                "seconds": round(found.seconds, 1),
+            }
+            for found in results
+        ],
+    }
+
+
+def _null(data: Dataset, *, quick: bool) -> list[float]:
+    models = innocents(data, 1 if quick else 4, epochs=1 if quick else 3)
+    return [keyed_label_p(model, data.test) for _, _, model in models for _ in range(100)]
+
+
+def _fresh() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return architectures.build(CARD)
+
+
+if __name__ == "__main__":
+    main()
