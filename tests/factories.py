@@ -17,7 +17,7 @@ from jobs.services import job_cancel, job_claim
 from ledger.keys import ensure_signing_keys
 from ledger.services import ledger_sequence
 from protection.models import Protection
-from protection.services import key_lock_create, key_lock_finish
+from protection.services import key_lock_create, key_lock_finish, lock_key
 from registry.models import Version
 from registry.services import (
     commitment_create,
@@ -26,10 +26,10 @@ from registry.services import (
     version_create,
     version_publish,
 )
-from spellmark.evidence.decision import decide
-from spellmark.evidence.keyed_probes import true_slot
+from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST, Disclosure, decide
+from spellmark.evidence.draws import true_slot
 from spellmark.evidence.transcript import Exchange
-from spellmark.locks.key_lock.transforms import SHUFFLE
+from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.suspects.base import SuspectError
@@ -39,7 +39,17 @@ from verification import services
 from verification.models import Run, Suspect
 
 CARD = ModelCard(architecture="small-cnn", classes=10, channels=1, height=8, width=8)
-KEY = KeyFile(SHUFFLE, {"block": 4}, secret=bytes(range(32)), nonce=bytes(range(32, 64)))
+
+
+def key_file(**choices: int | str) -> KeyFile:
+    """The key file of a lock that fits CARD; `choices` are LockParameters."""
+    parameters = LockParameters(**{"block": 4, "steps": "shuffle+flip"} | choices)
+    return KeyFile(
+        SCHEME, parameters.as_dict(), secret=bytes(range(32)), nonce=bytes(range(32, 64))
+    )
+
+
+KEY = key_file()
 REPORT_CARD = {
     "unprotected": 0.912,
     "right": 0.894,
@@ -52,8 +62,8 @@ REPORT_CARD = {
     "wrong_key_images": 500,
 }
 
-# How often the suspect is right under the true key and under a decoy, and the share of probes that
-# it answers.
+# How often the suspect is right under the true key (with keyed labels: gives the key's labels) and
+# under a decoy, and the share of probes that it answers.
 SUSPECTS = {
     "match": (0.95, 0.2, 1.0),
     "no match": (0.2, 0.2, 1.0),
@@ -68,18 +78,18 @@ def published_version(actor: Actor, *, name: str = "robin") -> Version:
     return version_publish(actor=actor, version=version)
 
 
-def finished_protection(actor: Actor, *, name: str = "robin") -> Protection:
-    """A key lock under KEY that was made, measured and entered in the log."""
+def finished_protection(actor: Actor, *, name: str = "robin", key: KeyFile = KEY) -> Protection:
+    """A key lock that was made, measured and entered in the log."""
     ensure_signing_keys()
     commitment = commitment_create(
         actor=actor,
         version=published_version(actor, name=name),
-        digest=KEY.commitment(),
-        scheme=KEY.scheme,
-        parameters=KEY.parameters,
+        digest=key.commitment(),
+        scheme=key.scheme,
+        parameters=key.parameters,
     )
     protection = key_lock_create(
-        actor=actor, commitment=commitment, key=KEY, dataset="fashion-mnist"
+        actor=actor, commitment=commitment, key=key, dataset="fashion-mnist"
     )
     with tempfile.TemporaryDirectory() as folder:
         locked = Path(folder) / "locked.safetensors"
@@ -103,16 +113,19 @@ def queued_run(
     *,
     protection: Protection | None = None,
     suspect: Suspect | None = None,
+    key: KeyFile = KEY,
+    method: str = RANDOM_KEY_TEST,
     alpha: float = 0.01,
     decoys: int = 99,
     probes: int = 16,
 ) -> Run:
-    """A run that waits for a worker."""
+    """A run that waits for a worker. `key` is the protection's."""
     return services.run_create(
         actor=actor,
         suspect=suspect or endpoint_suspect(actor),
         protection=protection or _protection(actor),
-        key=KEY,
+        key=key,
+        method=method,
         alpha=alpha,
         decoys=decoys,
         probes=probes,
@@ -123,25 +136,31 @@ def finished_run(actor: Actor, *, verdict: str = "match", **choices: object) -> 
     """A run that reached this verdict, with its certificate in the log. `choices`: queued_run's."""
     run = queued_run(actor, **choices)
     job = claimed(run.job)
-    slot = true_slot(bytes.fromhex(run.seed), run.rule["decoys"])
+    rule, seed = services.run_rule(run), bytes.fromhex(run.seed)
     own, others, share = SUSPECTS[verdict]
     # Wherever the run hides the true key, the figures are the same in every test.
     chance = random.Random(verdict)
+    key = lock_key(run.protection.source, run.protection.commitment, choices.get("key", KEY))
+    keyed = key.parameters.labels == "keyed"
+    told = Disclosure(seed, tuple(tuple(p.tolist()) for p in key.labels[: rule.subkeys] if keyed))
 
     def labels(label: int) -> list[int]:
-        rates = [own, *[others] * run.rule["decoys"]]
-        true, *said = [label if chance.random() < rate else (label + 1) % 10 for rate in rates]
-        return [*said[:slot], true, *said[slot:]]
+        rates = [own] * rule.subkeys + [others] * rule.decoys
+        said = [label if chance.random() < rate else (label + 1) % 10 for rate in rates]
+        if rule.method == KEYED_LABELS:
+            return [told.labels[j][answer] for j, answer in enumerate(said)]
+        slot = true_slot(seed, rule.decoys)
+        return [*said[1 : slot + 1], said[0], *said[slot + 1 :]]
 
     answered = int(share * run.rule["probes"])
     ask(run, labels, answered=answered)
-    decision = decide(services.run_rule(run), services.run_exchanges(run), slot)
+    decision = decide(rule, told, services.run_exchanges(run))
     assert decision.verdict == verdict
     services.run_finish(
         run=run,
         job=job,
         decision=decision,
-        true_slot=slot,
+        disclosure=told,
         suspect_description={
             "kind": "endpoint",
             "protocol": "open-inference-v2",
@@ -157,7 +176,7 @@ def failed_run(actor: Actor, **choices: object) -> Run:
     """A run that its suspect broke off after two answers. `choices`: queued_run's."""
     run = queued_run(actor, **choices)
     job = claimed(run.job)
-    ask(run, lambda label: [label] * (run.rule["decoys"] + 1), answered=2, probes=6)
+    ask(run, lambda label: [label] * services.run_rule(run).slots, answered=2, probes=6)
     error = SuspectError(
         "The suspect answered with HTTP status 503.", kind="server-error", hint="Try again later."
     )

@@ -16,6 +16,7 @@ from api.jobs import JobSerializer
 from api.protection import key_from
 from api.uploads import BINARY, body_chunks, content_length
 from protection.selectors import protection_list
+from verification.methods import METHODS
 from verification.models import Run, Suspect
 from verification.selectors import run_bundle, run_list, suspect_list
 from verification.services import run_create, suspect_endpoint_create, suspect_file_create
@@ -51,20 +52,25 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     class Meta:
         model = Run
         fields = [
-            "id", "suspect", "protection_id", "method", "evidence_class", "rule", "verdict",
-            "reason", "statistic", "p_value", "answered_probes", "hits", "true_slot",
-            "access_level", "transcript_sha256", "certificate_id", "registration_index", "job",
-            "created_by", "created_at", "finished_at",
+            "id", "suspect", "protection_id", "method", "evidence_class", "rule", "smallest_p",
+            "verdict", "reason", "statistic", "p_value", "answered_probes", "hits", "true_slot",
+            "null_distribution", "access_level", "transcript_sha256", "certificate_id",
+            "registration_index", "job", "created_by", "created_at", "finished_at",
         ]  # fmt: skip
 
 
 class RunInput(serializers.Serializer[Any]):
-    """A run and its decision rule. The key file and the headers are sealed, then erased."""
+    """A run and its decision rule. The key file and the headers are sealed, then erased.
+
+    Without a method, a lock with keyed labels is tested by them; without alpha, it is the strictest
+    of 1e-6, 0.001, 0.01 and 0.05 that the method can show. Decoys are for the random-key test.
+    """
 
     suspect = serializers.UUIDField()
     protection = serializers.UUIDField()
     key_file = serializers.JSONField(write_only=True)
-    alpha = serializers.FloatField(default=0.001)
+    method = serializers.ChoiceField(list(METHODS), allow_blank=True, default="")
+    alpha = serializers.FloatField(allow_null=True, default=None)
     decoys = serializers.IntegerField(min_value=19, max_value=1_000_000, default=999)
     probes = serializers.IntegerField(min_value=10, max_value=10_000, default=64)
     batch = serializers.IntegerField(min_value=1, max_value=10_000, default=1000)

@@ -58,6 +58,7 @@ class Run(models.Model):
     method = models.CharField(max_length=50)
     evidence_class = models.CharField(max_length=20)
     rule = models.JSONField()
+    smallest_p = models.FloatField()
     batch = models.PositiveIntegerField()
     dataset = models.CharField(max_length=100)
     seed = models.CharField(max_length=64)
@@ -72,8 +73,11 @@ class Run(models.Model):
     statistic = models.IntegerField(null=True)
     p_value = models.FloatField(null=True)
     answered_probes = models.PositiveIntegerField(null=True)
+    # Of the random-key test: the statistic of every slot, and the true key's slot.
     hits = ArrayField(models.IntegerField(), null=True)
     true_slot = models.IntegerField(null=True)
+    # Of keyed labels: the exact distribution of the statistic (see KeyedLabelResult.null).
+    null_distribution = ArrayField(models.FloatField(), null=True)
     access_level = models.CharField(max_length=50, blank=True)
     transcript_sha256 = models.CharField(max_length=64, blank=True)
     certificate_id = models.UUIDField(null=True)

@@ -1,12 +1,14 @@
-"""The plot of a run: where the true key stands among the decoys. Places are computed here, the
-markup is `templates/plots/decoys.svg`.
+"""The plot of a run: where the true key stands among the decoys, or the hits in their exact null
+distribution. Places are computed here, the markup is in `templates/plots`.
 """
 
+import math
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.template.loader import render_to_string
 
+from spellmark.evidence.decision import KEYED_LABELS
 from verification.models import Run
 
 WIDTH, HEIGHT = 640, 250
@@ -28,15 +30,25 @@ class Bar(NamedTuple):
     y: float
     width: float
     height: float
+    in_tail: bool = False
+
+
+def run_plot(run: Run) -> str:
+    """The SVG of a run's result, safe to embed; empty for a run without answers."""
+    if not has_answers(run):
+        return ""
+    return null_plot(run) if run.method == KEYED_LABELS else decoy_plot(run)
+
+
+def run_plot_text(run: Run) -> str:
+    """What the plot shows, in words; empty for a run without answers."""
+    if not has_answers(run):
+        return ""
+    return null_plot_text(run) if run.method == KEYED_LABELS else decoy_plot_text(run)
 
 
 def decoy_plot(run: Run) -> str:
-    """An SVG histogram of the decoys' correct answers with the true key marked, safe to embed.
-
-    Empty for a run without answers.
-    """
-    if not has_answers(run):
-        return ""
+    """An SVG histogram of the decoys' correct answers with the true key marked."""
     probes, own, chance = run.answered_probes, run.hits[run.true_slot], chance_level(run)
     step = -(-(probes + 1) // MOST_BARS)  # how many numbers share a bar
     bars = Counter(hits // step for hits in decoy_hits(run))
@@ -54,15 +66,8 @@ def decoy_plot(run: Run) -> str:
         return Bar(left + 0.5, FLOOR - height, max(round(scale_x - 1, 1), 1), height)
 
     context = {
-        "id": run.id,
+        **_frame(run),
         "text": decoy_plot_text(run),
-        "width": WIDTH,
-        "height": HEIGHT,
-        "left": LEFT,
-        "right": RIGHT,
-        "top": TOP,
-        "floor": FLOOR,
-        "middle": {"x": (LEFT + RIGHT) / 2, "y": (TOP + FLOOR) / 2},
         "decoys": f"{len(run.hits) - 1:,}",
         "own": own,
         "probes": probes,
@@ -76,9 +81,7 @@ def decoy_plot(run: Run) -> str:
 
 
 def decoy_plot_text(run: Run) -> str:
-    """What the plot shows, in words; empty for a run without answers."""
-    if not has_answers(run):
-        return ""
+    """What the plot of a random-key test shows, in words."""
     decoys, chance = decoy_hits(run), chance_level(run)
     guessing = "" if chance is None else f" Guessing would give {chance:.1f}."
     return (
@@ -88,10 +91,58 @@ def decoy_plot_text(run: Run) -> str:
     )
 
 
+def null_plot(run: Run) -> str:
+    """An SVG of the hits' exact null distribution, on a logarithmic scale, with the hits marked."""
+    shares = run.null_distribution
+    most = max(1, run.statistic, *(hits for hits, share in enumerate(shares) if share))
+    step = -(-(most + 1) // MOST_BARS)  # how many numbers share a bar
+    # The scale ends a decade below what is shown, so that the rarest bar can be seen.
+    seen = [share for share in shares if share] + [run.p_value]
+    decades = 1 - math.floor(math.log10(min(seen)))
+    scale_x = (RIGHT - LEFT) / (most // step + 1)
+    scale_y = (FLOOR - TOP) / decades
+
+    def x(hits: float) -> float:
+        return round(LEFT + (hits + 0.5) / step * scale_x, 1)
+
+    def y(share: float) -> float:
+        return round(TOP - math.log10(share) * scale_y, 1)
+
+    def bar(number: int, share: float) -> Bar:
+        left, top = round(LEFT + number * scale_x, 1), y(share)
+        width = max(round(scale_x - 1, 1), 1)
+        return Bar(left + 0.5, top, width, round(FLOOR - top, 1), number >= run.statistic // step)
+
+    bars = [sum(shares[first : first + step]) for first in range(0, most + 1, step)]
+    powers = _round_numbers(decades, steps=5)
+    context = {
+        **_frame(run),
+        "text": null_plot_text(run),
+        "own": run.statistic,
+        "asked": len(shares) - 1,
+        "observed": x(run.statistic),
+        "powers": [Tick(round(TOP + n * scale_y, 1), f"−{n}" if n else "") for n in powers],
+        "hits": [Tick(x(n), f"{n:,}") for n in _round_numbers(most, steps=10)],
+        "bars": [bar(number, share) for number, share in enumerate(bars) if share],
+    }
+    return render_to_string("plots/null.svg", context)
+
+
+def null_plot_text(run: Run) -> str:
+    """What the plot of keyed labels shows, in words."""
+    shares = run.null_distribution
+    expected = sum(hits * share for hits, share in enumerate(shares))
+    return (
+        f"{run.statistic} of {len(shares) - 1} answers are those that the key’s labels stand for. "
+        f"A suspect that never met the key gives {expected:.1f} of them on average; the bars are "
+        "the exact probabilities, on a logarithmic scale, and the dark ones add up to the p-value."
+    )
+
+
 def chance_level(run: Run) -> float | None:
     """How many probes a guess gets right on average; None where the classes are not known."""
-    card = run.protection.source.card
-    return float(run.answered_probes / card["classes"]) if card and run.answered_probes else None
+    classes = run.rule.get("classes")
+    return float(run.answered_probes / classes) if classes and run.answered_probes else None
 
 
 def decoy_hits(run: Run) -> list[int]:
@@ -101,7 +152,20 @@ def decoy_hits(run: Run) -> list[int]:
 
 def has_answers(run: Run) -> bool:
     """Whether there is anything to plot."""
-    return bool(run.hits and run.answered_probes and run.true_slot is not None)
+    return bool(run.answered_probes and (run.hits or run.null_distribution))
+
+
+def _frame(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "width": WIDTH,
+        "height": HEIGHT,
+        "left": LEFT,
+        "right": RIGHT,
+        "top": TOP,
+        "floor": FLOOR,
+        "middle": {"x": (LEFT + RIGHT) / 2, "y": (TOP + FLOOR) / 2},
+    }
 
 
 def _round_numbers(most: int, *, steps: int) -> list[int]:

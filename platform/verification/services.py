@@ -18,38 +18,34 @@ from ledger.models import Certificate
 from ledger.selectors import certificate_entry_of
 from ledger.services import certificate_issue
 from protection.models import Protection
-from protection.services import check_opens
+from protection.services import card_of, check_opens, lock_parameters
 from registry import storage
 from registry.models import Commitment
 from spellmark.certificates.statements import Verdict
 from spellmark.errors import SpellmarkError
 from spellmark.evidence import transcript
-from spellmark.evidence.decision import INCONCLUSIVE, Decision, DecisionRule
-from spellmark.evidence.random_key_test import smallest_p
+from spellmark.evidence.decision import (
+    INCONCLUSIVE,
+    KEYED_LABELS,
+    MOST_ALPHA,
+    RANDOM_KEY_TEST,
+    Decision,
+    DecisionRule,
+    Disclosure,
+    usual_alpha,
+)
+from spellmark.evidence.keyed_label_test import smallest_p as keyed_label_floor
+from spellmark.evidence.random_key_test import smallest_p as random_key_floor
 from spellmark.model_files.card import ModelCard
 from spellmark.model_files.inspect import inspect_model_file
 from spellmark.secrets import KeyFile
 from spellmark.suspects.egress import EgressPolicy, check_url
 from spellmark.suspects.open_inference import OpenInferenceConfig
+from verification.methods import limits
 from verification.models import Exchange, Run, Suspect
 
 RUN_JOB = "verification-run"
-METHOD = "random-key-test"
 VERIFIED = "verified"
-
-LIMITS = (
-    "The test asks whether the suspect depends on this very key. It does not say how the suspect "
-    "came by the model, nor who trained it.",
-    "A copy whose lock was removed by thorough retraining can answer like an innocent model: "
-    "'no match' does not prove independence.",
-    "The p-value holds for one key. Its transform also rests on a value that the registry drew "
-    "after the commitment, so the key was not searched for. An owner who commits to many keys and "
-    "claims with the best one must be held to p times the number of commitments (the certificate "
-    "gives it as ownerCommitments).",
-    "That the true slot belongs to the committed key was checked by the registry that signed this. "
-    "To check it without that registry, the owner has to open the commitment to you.",
-    "An endpoint can change between two runs; the transcript binds what it answered this time.",
-)
 
 
 class VerificationError(SpellmarkError):
@@ -105,6 +101,57 @@ def suspect_file_create(
     return suspect
 
 
+def rule_for(
+    protection: Protection,
+    *,
+    method: str = "",
+    alpha: float | None = None,
+    decoys: int = 999,
+    probes: int = 64,
+    batch: int = 1000,
+    query_cap: int | None = None,
+) -> DecisionRule:
+    """The rule of a run with these choices; what is left out is chosen by what the lock can show.
+
+    Locks with keyed labels are tested by them, others and those with too few classes by the
+    random-key test. `decoys` counts for the random-key test only; `alpha` is the strictest of the
+    usual ones that can be reached. Raises VerificationError, ProtectionError, DecisionRuleError.
+    """
+    parameters = lock_parameters(protection.source, protection.commitment)
+    classes, keyed = card_of(protection.source)["classes"], parameters.labels == "keyed"
+    floor = keyed_label_floor(classes, probes, parameters.subkeys) if probes > 0 else 1
+    if not method:
+        method = KEYED_LABELS if keyed and floor <= MOST_ALPHA else RANDOM_KEY_TEST
+    if method == KEYED_LABELS and not keyed:
+        raise VerificationError(
+            "This lock has plain labels, so its key does not show in them.",
+            hint="Use the random-key test.",
+        )
+    subkeys = parameters.subkeys
+    if method == RANDOM_KEY_TEST:
+        floor, subkeys = random_key_floor(decoys), 1
+    else:
+        decoys = 0
+    requests = probes * -(-(subkeys + decoys) // batch)
+    cap = requests if query_cap is None else query_cap
+    if requests > cap:
+        raise VerificationError(
+            f"{probes} probes under {subkeys + decoys} keys take {requests} requests, more than "
+            f"the cap of {cap}.",
+            hint="Ask for fewer probes, larger batches or a higher cap.",
+        )
+    return DecisionRule(
+        method=method,
+        alpha=usual_alpha(floor) if alpha is None else alpha,
+        probes=probes,
+        query_cap=cap,
+        minimum_probes=-(-3 * probes // 4),
+        classes=classes,
+        subkeys=subkeys,
+        decoys=decoys,
+    )
+
+
 @transaction.atomic
 def run_create(
     *,
@@ -112,26 +159,18 @@ def run_create(
     suspect: Suspect,
     protection: Protection,
     key: KeyFile,
-    alpha: float = 0.001,
-    decoys: int = 999,
-    probes: int = 64,
     batch: int = 1000,
-    query_cap: int | None = None,
     headers: Mapping[str, str] | None = None,
+    **choices: Any,
 ) -> Run:
-    """Fix the decision rule and start a run. Raises VerificationError and what the parts raise."""
+    """Fix the decision rule (`choices` are those of `rule_for`) and start a run.
+
+    Raises VerificationError and what the parts raise.
+    """
     actor.require(VERIFY)
     check_opens(key, protection.commitment)
     index, digest = _registration(protection)
-    requests = probes * -(-(decoys + 1) // batch)
-    cap = requests if query_cap is None else query_cap
-    if requests > cap:
-        raise VerificationError(
-            f"{probes} probes under {decoys + 1} keys take {requests} requests, more than the cap "
-            f"of {cap}.",
-            hint="Ask for fewer probes, larger batches or a higher cap.",
-        )
-    rule = DecisionRule(alpha, decoys, probes, cap, minimum_probes=-(-3 * probes // 4))
+    rule = rule_for(protection, batch=batch, **choices)
     run_id = uuid.uuid4()
     job = job_create(
         organisation_id=actor.organisation.id,
@@ -147,9 +186,10 @@ def run_create(
         organisation=actor.organisation,
         suspect=suspect,
         protection=protection,
-        method=METHOD,
+        method=rule.method,
         evidence_class=VERIFIED,
         rule=asdict(rule),
+        smallest_p=rule.smallest_p,
         batch=batch,
         dataset=protection.dataset,
         seed=secrets.token_hex(32),
@@ -210,21 +250,21 @@ def run_finish(
     run: Run,
     job: Job,
     decision: Decision,
-    true_slot: int,
+    disclosure: Disclosure,
     suspect_description: Mapping[str, Any],
 ) -> None:
     """Write the verdict, its transcript and its certificate, and end the job."""
-    exchanges = run_exchanges(run)
-    rule = run_rule(run)
-    body = transcript.write(_header(run, true_slot, suspect_description), exchanges)
+    exchanges, outcome = run_exchanges(run), decision.outcome
+    body = transcript.write(_header(run, disclosure, suspect_description), exchanges)
     transcript_sha256 = storage.put(body)
     levels = {exchange.level for exchange in exchanges if exchange.level}
 
     def record() -> None:
         run.verdict, run.reason = decision.verdict, decision.reason
-        run.statistic, run.p_value = decision.statistic, decision.p_value
-        run.answered_probes, run.hits = decision.answered_probes, list(decision.hits)
-        run.true_slot = true_slot
+        run.statistic, run.p_value = outcome.statistic, outcome.p_value
+        run.answered_probes = outcome.answered_probes
+        run.hits, run.true_slot = _as_list(outcome.hits), outcome.true_slot
+        run.null_distribution = _as_list(outcome.null)
         run.access_level = " and ".join(sorted(levels)) or "none"
         run.transcript_sha256 = transcript_sha256
         run.finished_at = timezone.now()
@@ -232,7 +272,7 @@ def run_finish(
             organisation_id=run.organisation_id,
             kind="verdict",
             title=f"{run.suspect}: {run.verdict}",
-            statement=_statement(run, rule, exchanges, suspect_description),
+            statement=_statement(run, run_rule(run), exchanges, suspect_description),
         ).id
         run.save()
 
@@ -270,8 +310,9 @@ def _registration(protection: Protection) -> tuple[int, str]:
 
 
 def _header(
-    run: Run, true_slot: int | None, suspect_description: Mapping[str, Any]
+    run: Run, disclosure: Disclosure | None, suspect_description: Mapping[str, Any]
 ) -> dict[str, Any]:
+    """The transcript's first line. Label permutations are told only when all answers are in."""
     commitment = run.protection.commitment
     return {
         "run": str(run.id),
@@ -283,10 +324,9 @@ def _header(
         "dataset": run.dataset,
         "suspect": dict(suspect_description),
         "rule": run.rule,
-        "decoys": run.rule["decoys"],
         "batch": run.batch,
         "seed": run.seed,
-        "trueSlot": true_slot,
+        "labels": disclosure.labels if disclosure else None,
     }
 
 
@@ -309,6 +349,7 @@ def _statement(
             **commitment.parameters,
             "commitment": commitment.digest,
             "binding": commitment.binding,
+            "classes": rule.classes,
             "minimumProbes": rule.minimum_probes,
             "answeredProbes": run.answered_probes,
             "queryCap": rule.query_cap,
@@ -320,7 +361,7 @@ def _statement(
         statistic=run.statistic,
         p_value=run.p_value,
         alpha=rule.alpha,
-        smallest_p=smallest_p(rule.decoys),
+        smallest_p=run.smallest_p,
         decoys=rule.decoys,
         probes=rule.probes,
         queries=transcript.count_queries(exchanges),
@@ -331,8 +372,12 @@ def _statement(
         registration_digest=run.registration_digest,
         started_at=run.created_at,
         finished_at=run.finished_at,
-        limits=LIMITS,
+        limits=limits(run.method),
     )
+
+
+def _as_list(values: Sequence[float] | None) -> list[float] | None:
+    return None if values is None else list(values)
 
 
 def _save(suspect: Suspect) -> Suspect:

@@ -16,12 +16,13 @@ from ledger.selectors import certificate_list, certificate_statement
 from protection.models import Protection
 from protection.selectors import protection_list
 from spellmark.errors import SpellmarkError
-from spellmark.evidence.random_key_test import smallest_p
+from spellmark.evidence.decision import DecisionRule
+from verification.methods import METHODS, limits, method_name
 from verification.models import Run, Suspect
-from verification.plots import decoy_plot, decoy_plot_text
+from verification.plots import run_plot, run_plot_text
 from verification.selectors import run_bundle, run_list, suspect_list
 from verification.services import (
-    LIMITS,
+    rule_for,
     run_create,
     suspect_endpoint_create,
     suspect_file_create,
@@ -106,11 +107,20 @@ class RunForm(forms.Form):
         label="Key file",
         help_text="The .spellkey of that lock. It is sealed for this one run and then erased.",
     )
+    method = forms.ChoiceField(
+        required=False,
+        label="Method",
+        choices=[
+            ("", "Whatever suits the lock: keyed labels where it has them"),
+            *((key, f"{method.name}. {method.sentence}") for key, method in METHODS.items()),
+        ],
+        widget=forms.RadioSelect,
+    )
     alpha = forms.FloatField(
-        initial=0.001,
+        required=False,
         label="Accepted risk of a false match (alpha)",
         help_text="0.001: an innocent model is called a match with a chance of at most 1 in 1,000. "
-        "Fixed before the first question.",
+        "Empty: the strictest of 0.000001, 0.001, 0.01 and 0.05 that the method can show.",
         widget=forms.NumberInput(attrs={"step": "any", "min": "0", "max": "0.05"}),
     )
     decoys = forms.IntegerField(
@@ -118,15 +128,16 @@ class RunForm(forms.Form):
         max_value=1_000_000,
         initial=999,
         label="Decoy keys",
-        help_text="Random keys that compete with yours. More of them can show a smaller p-value: "
-        "at the least 1 / (decoys + 1).",
+        help_text="For the random-key test: random keys that compete with yours. More of them can "
+        "show a smaller p-value, at the least 1 / (decoys + 1).",
     )
     probes = forms.IntegerField(
         min_value=10,
         max_value=10_000,
         initial=64,
         label="Probe images",
-        help_text="Each is sent once under every key, the decoys included.",
+        help_text="Each is sent once under each of your sub-keys; in the random-key test once "
+        "under your key and every decoy.",
     )
     batch = forms.IntegerField(
         min_value=1,
@@ -153,9 +164,8 @@ class RunForm(forms.Form):
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["suspect"].queryset = suspect_list(actor=actor)
-        self.fields["protection"].queryset = protection_list(actor=actor).filter(
-            result__isnull=False
-        )
+        protections = protection_list(actor=actor).filter(result__isnull=False)
+        self.fields["protection"].queryset = protections
 
     def clean_headers(self) -> dict[str, str]:
         """By name. Their values never stand in an error."""
@@ -230,8 +240,29 @@ def run_new(request: HttpRequest, actor: Actor) -> HttpResponse:
         "form": form,
         "has_suspects": form.fields["suspect"].queryset.exists(),
         "has_protections": form.fields["protection"].queryset.exists(),
+        **rule_preview(form, request.POST or request.GET),
     }
     return render(request, "verification/run_new.html", context)
+
+
+def rule_preview(form: RunForm, data: Any) -> dict[str, Any]:
+    """The rule that the choices made so far come to, or why there is none.
+
+    The page asks for it again whenever a choice changes, before anything is fixed.
+    """
+    choices = {}
+    try:
+        protection = form.fields["protection"].clean(data.get("protection"))
+        for name in ("method", "alpha", "decoys", "probes", "batch"):
+            field = form.fields[name]
+            choices[name] = field.clean(data.get(name, field.initial))
+    except forms.ValidationError:
+        return {}
+    try:
+        rule: DecisionRule = rule_for(protection, **choices)
+    except SpellmarkError as error:
+        return {"no_rule": error}
+    return {"rule": rule, "rule_method": method_name(rule.method)}
 
 
 def start(*, key_file: Any, **arguments: Any) -> Run:
@@ -251,15 +282,15 @@ def run_page(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse:
         **progress(run.job),
         "run": run,
         "certificate": certificate,
-        "limits": statement.limits if statement else LIMITS,
-        "smallest_p": smallest_p(run.rule["decoys"]),
+        "limits": statement.limits if statement else limits(run.method),
+        "method": METHODS[run.method],
         "sent": len(exchanges),
         "answered": sum(state == "answered" for state in exchanges),
         "owner_keys": owner_keys,
         "corrected_p": min(1, owner_keys * (run.p_value or 0)),
         "cases": case_list(actor=actor).filter(runs=run),
-        "plot": decoy_plot(run),
-        "plot_text": decoy_plot_text(run),
+        "plot": run_plot(run),
+        "plot_text": run_plot_text(run),
     }
     return render(request, "verification/run.html", context)
 

@@ -27,7 +27,8 @@ from spellmark.evidence import transcript
 from tasks.run_job import run_job
 from tests import factories
 from tests.programs import need
-from verification.services import LIMITS, run_exchanges
+from verification.methods import METHODS, limits
+from verification.services import run_exchanges
 
 
 def report_on(actor, *runs, title="Acme against Globex", description="") -> Report:
@@ -84,9 +85,37 @@ def test_the_pdf_says_what_the_certificate_says(alice_actor):
         run.registration_digest,
         certificate.digest,
         f"No. {certificate_entry_of(certificate).index}; the checkpoint covers",
-        *LIMITS,
+        *limits(run.method),
     ):
         assert squeezed(said) in text, said
+
+
+def test_the_pdf_says_what_keyed_labels_showed(alice_actor):
+    run = factories.finished_run(alice_actor, verdict="match", method="keyed-labels")
+    text = pdf_text(built(report_on(alice_actor, run)))
+    for said in (
+        "Method Keyed labels (keyed-labels)",
+        "one of 10 classes for each of 1 sub-keys; the smallest p-value that they can show is "
+        "2.76 × 10⁻⁷",
+        "p ≤ 0.01: so many hits under at most that share of all label permutations",
+        f"{run.statistic} of 16 answers are the key’s labels",
+        f"{run.statistic} of the suspect’s 16 answers are the labels that only the owner’s secret",
+        "on a logarithmic scale",
+        *limits("keyed-labels"),
+    ):
+        assert squeezed(said) in text, said
+    assert squeezed("decoy keys may do as well") not in text
+
+
+def test_a_report_with_both_methods_tells_the_limits_of_both(alice_actor):
+    runs = [
+        factories.finished_run(alice_actor, verdict="no match", method=method) for method in METHODS
+    ]
+    html = built(report_on(alice_actor, *runs)).html.decode()
+    for method in METHODS:
+        assert all(escape(limit) in html for limit in limits(method))
+    assert "which is not rare enough by chance" in html
+    assert "does not stand out" in html
 
 
 def test_every_run_of_the_case_appears(alice_actor, runs):

@@ -12,15 +12,20 @@ from jobs.services import LeaseLostError
 from ledger.models import Certificate
 from ledger.selectors import trust
 from ledger.services import ledger_sequence
-from protection.services import ProtectionError, key_lock_create, key_lock_finish
+from protection.services import (
+    ProtectionError,
+    key_lock_create,
+    key_lock_finish,
+    lock_key,
+)
 from registry import storage
 from registry.services import commitment_create
 from spellmark.certificates.bundle import Bundle
 from spellmark.certificates.trust import Trust
 from spellmark.certificates.verify import verify_bundle, verify_files
 from spellmark.evidence import transcript
-from spellmark.evidence.decision import DecisionRuleError, decide
-from spellmark.evidence.keyed_probes import true_slot
+from spellmark.evidence.decision import DecisionRuleError, Disclosure, decide
+from spellmark.evidence.draws import true_slot
 from spellmark.evidence.transcript import Exchange
 from spellmark.secrets import KeyFile
 from spellmark.suspects.base import SuspectError
@@ -33,11 +38,13 @@ from tests.factories import (
     failed_run,
     finished_protection,
     finished_run,
+    key_file,
     model_file,
     published_version,
     queued_run,
 )
 from verification import services
+from verification.methods import METHODS, limits
 from verification.models import Run
 from verification.selectors import NoEvidenceError, run_bundle, run_list
 from verification.services import VerificationError, run_create, run_resume
@@ -51,7 +58,9 @@ def protection(alice_actor):
 
 
 def _run(actor, protection, **choices) -> Run:
-    asked = {"key": KEY, "alpha": 0.01, "decoys": 99, "probes": 16}
+    asked = {
+        "key": KEY, "method": "random-key-test", "alpha": 0.01, "decoys": 99, "probes": 16,
+    }  # fmt: skip
     suspect = choices.pop("suspect", None) or endpoint_suspect(actor)
     return run_create(actor=actor, suspect=suspect, protection=protection, **(asked | choices))
 
@@ -75,8 +84,10 @@ def test_a_run_fixes_its_rule_and_its_seed_before_the_first_query(alice_actor, p
     run = _run(alice_actor, protection, headers=HEADERS, batch=40)
     run.refresh_from_db()
     assert run.rule == {
-        "alpha": 0.01, "decoys": 99, "probes": 16, "query_cap": 48, "minimum_probes": 12,
+        "method": "random-key-test", "alpha": 0.01, "decoys": 99, "probes": 16, "query_cap": 48,
+        "minimum_probes": 12, "classes": 10, "subkeys": 1,
     }  # fmt: skip
+    assert run.smallest_p == 0.01
     assert (run.method, run.evidence_class, run.dataset, run.verdict) == (
         "random-key-test", "verified", "fashion-mnist", "",
     )  # fmt: skip
@@ -126,6 +137,92 @@ def test_it_refuses_a_rule_under_which_no_run_could_match(alice_actor, protectio
         _run(alice_actor, protection, **choices)
     assert refused.value.hint
     assert not Run.objects.exists()
+
+
+def _keyed(actor, protection, **choices) -> Run:
+    """A run with the defaults of the product."""
+    suspect = endpoint_suspect(actor)
+    asked = {"key": KEY, "suspect": suspect, "protection": protection}
+    return run_create(actor=actor, **(asked | choices))
+
+
+def test_a_lock_with_keyed_labels_is_tested_by_them(alice_actor, protection):
+    run = _keyed(alice_actor, protection)
+    assert run.method == "keyed-labels"
+    assert run.rule == {
+        "method": "keyed-labels", "alpha": 1e-6, "decoys": 0, "probes": 64, "query_cap": 64,
+        "minimum_probes": 48, "classes": 10, "subkeys": 1,
+    }  # fmt: skip
+    assert run.smallest_p == 1 / 3628800
+
+
+def test_several_subkeys_share_a_request_and_lower_the_floor(alice_actor):
+    key = key_file(subkeys=2)
+    run = _keyed(alice_actor, finished_protection(alice_actor, key=key), key=key)
+    assert (run.rule["subkeys"], run.rule["query_cap"]) == (2, 64)
+    assert run.smallest_p == pytest.approx(7.6e-14, rel=1e-2)
+
+
+def test_a_lock_with_plain_labels_is_tested_by_decoys_alone(alice_actor):
+    key = key_file(labels="plain")
+    protection = finished_protection(alice_actor, key=key)
+    run = _keyed(alice_actor, protection, key=key)
+    assert (run.method, run.rule["decoys"], run.rule["alpha"]) == ("random-key-test", 999, 0.001)
+    with pytest.raises(VerificationError, match="plain labels"):
+        _keyed(alice_actor, protection, key=key, method="keyed-labels")
+
+
+@pytest.mark.parametrize(
+    ("classes", "method", "alpha"),
+    [
+        (2, "random-key-test", 0.001),
+        (3, "random-key-test", 0.001),
+        (4, "keyed-labels", 0.05),
+        (7, "keyed-labels", 0.001),
+        (1000, "keyed-labels", 1e-6),
+    ],
+)
+def test_the_default_is_what_the_classes_can_show(protection, classes, method, alpha):
+    protection.source.card["classes"] = classes
+    rule = services.rule_for(protection)
+    assert (rule.method, rule.alpha) == (method, alpha)
+    assert rule.smallest_p <= rule.alpha
+
+
+@pytest.mark.parametrize(
+    ("classes", "choices", "said"),
+    [
+        (2, {}, "2 classes under 1 sub-key can show p = 0.5 at the least.*lock with 5 sub-keys"),
+        (10, {"alpha": 1e-7}, "can show p = 2.8e-07 at the least.*lock with 2 sub-keys"),
+        (10, {"probes": 0}, "cannot be required"),
+    ],
+)
+def test_keyed_labels_say_what_they_cannot_show(protection, classes, choices, said):
+    protection.source.card["classes"] = classes
+    with pytest.raises(DecisionRuleError) as refused:
+        services.rule_for(protection, method="keyed-labels", **choices)
+    assert refused.match(said)
+
+
+def test_the_transcript_of_keyed_labels_discloses_the_labels_and_no_transform(alice_actor):
+    run = finished_run(alice_actor, method="keyed-labels")
+    key = lock_key(run.protection.source, run.protection.commitment, KEY)
+    header, exchanges = transcript.read(storage.get(run.transcript_sha256))
+    assert header["labels"] == [key.labels[0].tolist()]
+    assert header.keys() == {
+        "format", "run", "method", "scheme", "parameters", "commitment", "binding", "dataset",
+        "suspect", "rule", "batch", "seed", "labels",
+    }  # fmt: skip
+    assert all(len(exchange.labels) == 1 for exchange in exchanges)
+    assert (run.hits, run.true_slot) == (None, None)
+    assert len(run.null_distribution) == 17
+    assert sum(run.null_distribution) == pytest.approx(1)
+
+
+def test_a_run_that_broke_off_discloses_no_labels(alice_actor):
+    run = failed_run(alice_actor, method="keyed-labels")
+    header, _ = transcript.read(storage.get(run.transcript_sha256))
+    assert header["labels"] is None
 
 
 def test_the_query_cap_counts_requests_not_images(alice_actor, protection):
@@ -227,9 +324,10 @@ def test_an_answer_is_recorded_once(alice_actor, protection):
     assert services.run_exchanges(run) == [_answered(0)]
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("verdict", ["match", "no match", "inconclusive"])
-def test_a_finished_runs_bundle_is_accepted_offline(alice_actor, tmp_path, verdict):
-    run = finished_run(alice_actor, verdict=verdict)
+def test_a_finished_runs_bundle_is_accepted_offline(alice_actor, tmp_path, verdict, method):
+    run = finished_run(alice_actor, verdict=verdict, method=method)
     run.refresh_from_db()
     assert (run.verdict, run.job.state) == (verdict, "succeeded")
     assert not SealedSecret.objects.exists()
@@ -246,6 +344,9 @@ def test_a_finished_runs_bundle_is_accepted_offline(alice_actor, tmp_path, verdi
         run.registration_index, run.registration_digest,
     )  # fmt: skip
     assert report.statement.parameters["ownerCommitments"] == 1
+    assert (report.statement.method, report.statement.limits) == (method, limits(method))
+    assert report.statement.decoys == run.rule["decoys"]
+    assert report.statement.smallest_p == run.smallest_p
 
 
 def test_an_altered_bundle_is_refused(alice_actor):
@@ -268,7 +369,8 @@ def test_the_transcript_holds_what_was_decided_before_and_every_exchange(alice_a
     header, exchanges = transcript.read(storage.get(run.transcript_sha256))
     assert header["run"] == str(run.id)
     assert header["rule"] == run.rule
-    assert (header["seed"], header["trueSlot"]) == (run.seed, run.true_slot)
+    assert header["seed"] == run.seed
+    assert run.true_slot == true_slot(bytes.fromhex(run.seed), 99)
     assert header["binding"] == run.protection.commitment.binding
     assert exchanges == services.run_exchanges(run)
     text = storage.get(run.transcript_sha256).decode()
@@ -286,10 +388,11 @@ def test_a_run_whose_answers_came_at_several_levels_is_finished(alice_actor, pro
             _answered(number, answer), level=level, labels=tuple(i % 2 for i in range(100))
         )
         services.exchange_conclude(run=run, exchange=came, answer=answer)
-    slot = true_slot(bytes.fromhex(run.seed), 99)
+    told = Disclosure(bytes.fromhex(run.seed))
     services.run_finish(
-        run=run, job=job, true_slot=slot, suspect_description={"kind": "endpoint", "url": "http://x"},
-        decision=decide(services.run_rule(run), services.run_exchanges(run), slot),
+        run=run, job=job, disclosure=told,
+        suspect_description={"kind": "endpoint", "url": "http://x"},
+        decision=decide(services.run_rule(run), told, services.run_exchanges(run)),
     )  # fmt: skip
     run.refresh_from_db()
     assert run.access_level == "labels and probabilities and scores"
@@ -328,10 +431,11 @@ def test_a_worker_that_lost_its_lease_writes_no_verdict(alice_actor, protection)
     services.exchange_intend(run=run, exchange=_exchange(0))
     came = replace(_answered(0), labels=(0, 1) * 50)
     services.exchange_conclude(run=run, exchange=came, answer=b"{}")
-    decision = decide(services.run_rule(run), services.run_exchanges(run), 0)
+    told = Disclosure(bytes.fromhex(run.seed))
+    decision = decide(services.run_rule(run), told, services.run_exchanges(run))
     with pytest.raises(LeaseLostError):
         services.run_finish(
-            run=run, job=slow, decision=decision, true_slot=0, suspect_description={}
+            run=run, job=slow, decision=decision, disclosure=told, suspect_description={}
         )
     run.refresh_from_db()
     assert (run.verdict, run.certificate_id) == ("", None)

@@ -48,6 +48,8 @@ class World:
             "file": {**version, "file": "model.safetensors"},
             "publish": {"name": "robin", "number": self.draft.number},
             "lock": version,
+            "lock-samples": version,
+            "protection": {"protection_id": self.protection.id},
             "lock-start": {**version, "commitment_id": self.protection.commitment_id},
             "job": {"job_id": self.run.job_id},
             "job-progress": {"job_id": self.run.job_id},

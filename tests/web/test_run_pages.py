@@ -14,8 +14,8 @@ from spellmark.certificates.bundle import Bundle
 from spellmark.certificates.verify import verify_files
 from spellmark.secrets import KeyFile
 from tests import factories
+from verification.methods import METHODS, limits
 from verification.models import Run, Suspect
-from verification.services import LIMITS
 
 KEY = factories.KEY
 ENDPOINT = {
@@ -44,6 +44,7 @@ def start(protection, suspect, **changes):
         "suspect": suspect.id,
         "protection": protection.id,
         "key_file": SimpleUploadedFile("robin.spellkey", KEY.dumps().encode()),
+        "method": "random-key-test",
         "alpha": 0.01,
         "decoys": 99,
         "probes": 16,
@@ -143,6 +144,51 @@ def test_nobody_uses_a_protection_of_others(as_charlie, charlie_actor, protectio
     assert not Run.objects.exists()
 
 
+def test_it_starts_a_run_with_the_methods_defaults(as_bob, alice_actor, protection):
+    suspect = factories.endpoint_suspect(alice_actor)
+    as_bob.post(reverse("web:run-new"), start(protection, suspect, method="", alpha="", probes=64))
+    run = Run.objects.get()
+    assert (run.method, run.rule["alpha"], run.rule["decoys"]) == ("keyed-labels", 1e-6, 0)
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({}, ("Keyed labels.", "2.76 × 10⁻⁷", "1 × 10⁻⁶", "in 64 requests")),
+        ({"method": "random-key-test"}, ("Random-key test.", "<strong>0.001</strong>")),
+        ({"alpha": "0.01"}, ("Keyed labels.", "p ≤ <strong>0.01</strong>")),
+        ({"alpha": "1e-9"}, ("above alpha", "sub-keys")),
+        ({"protection": "nonsense"}, ("Choose a protection",)),
+        ({"probes": "many"}, ("Choose a protection",)),
+    ],
+)
+def test_the_rule_is_said_before_the_first_question(as_bob, alice_actor, protection, choices, said):
+    factories.endpoint_suspect(alice_actor)
+    asked = {"protection": protection.id, **choices}
+    page = text(as_bob.get(reverse("web:run-new"), asked))
+    rule = page.partition('id="rule"')[2].partition("</div>")[0]
+    assert all(words in rule for words in said), rule
+    assert all(escape(method.sentence) in page for method in METHODS.values())
+
+
+def test_the_rule_of_others_protections_is_not_told(as_charlie, charlie_actor, protection):
+    own = factories.finished_protection(charlie_actor, name="wren")
+    factories.endpoint_suspect(charlie_actor)
+    for asked, told in ((protection, False), (own, True)):
+        page = text(as_charlie.get(reverse("web:run-new"), {"protection": asked.id}))
+        assert ("The smallest p" in page) == told
+
+
+def test_keyed_labels_come_with_their_plot_and_floor(as_alice, alice_actor, protection):
+    run = factories.finished_run(alice_actor, method="keyed-labels", protection=protection)
+    page = text(as_alice.get(reverse("web:run", args=[run.id])))
+    assert "The hits in their exact null distribution" in page
+    assert "With the labels of 10 classes under 1 sub-key no run can show less." in page
+    assert escape(METHODS["keyed-labels"].sentence) in page
+    assert all(escape(limit) in page for limit in limits("keyed-labels"))
+    assert "decoy keys" not in page.partition("What this does not prove")[0]
+
+
 @pytest.mark.parametrize("verdict", ["match", "no match", "inconclusive"])
 def test_a_verdict_comes_with_its_evidence_class_figures_and_limits(
     as_alice, alice_actor, protection, verdict
@@ -154,7 +200,7 @@ def test_a_verdict_comes_with_its_evidence_class_figures_and_limits(
     assert "Verified evidence" in page
     assert escape(run.reason) in page
     assert "What this does not prove" in page
-    assert all(escape(limit) in page for limit in LIMITS)
+    assert all(escape(limit) in page for limit in limits(run.method))
     assert reverse("web:certificate", args=[run.certificate_id]) in page
     assert "The true key among the decoys" in page
 

@@ -1,16 +1,16 @@
-"""The run job: ask the suspect, rank the true key among the decoys, write the verdict."""
+"""The run job: ask the suspect under the run's keys, test the answers, write the verdict."""
 
 from django.db import transaction
 
 from jobs.models import Job
 from jobs.sealing import unseal
 from jobs.services import job_hold
-from protection.services import lock_geometry
+from protection.services import lock_key
 from registry import storage
 from spellmark.errors import SpellmarkError
-from spellmark.evidence import conduct, keyed_probes, transcript
-from spellmark.evidence.decision import decide
-from spellmark.locks.key_lock.transforms import from_key_file
+from spellmark.evidence import conduct, draws, keyed_probes, transcript
+from spellmark.evidence.decision import KEYED_LABELS, decide
+from spellmark.evidence.keyed_label_test import probe_classes
 from spellmark.secrets import KeyFile
 from spellmark.suspects.base import Suspect, SuspectError
 from spellmark.suspects.model_file import ModelFile
@@ -58,19 +58,20 @@ def run(work: Work) -> None:
 def _verify(run: Run, work: Work) -> None:
     rule, seed = services.run_rule(run), bytes.fromhex(run.seed)
     sealed = unseal(work.job)
-    commitment = run.protection.commitment
-    geometry = lock_geometry(run.protection.source, commitment)
-    true = from_key_file(
-        KeyFile.loads(sealed["key"]), binding=bytes.fromhex(commitment.binding), geometry=geometry
-    )
+    key = lock_key(run.protection.source, run.protection.commitment, KeyFile.loads(sealed["key"]))
     data = datasets.load(run.dataset)
-    card = run.protection.source.card
-    check_fits(data, card["classes"], (geometry.channels, geometry.height, geometry.width))
-    indices = keyed_probes.choose_probes(seed, available=len(data.test), wanted=rule.probes)
+    check_fits(data, key.classes, key.geometry.shape)
+    keyed = rule.method == KEYED_LABELS
+    indices = draws.choose_probes(
+        seed,
+        data.test.labels.tolist(),
+        wanted=rule.probes,
+        classes=probe_classes(rule.classes, rule.probes) if keyed else None,
+    )
     questions = conduct.Questions(
         probes=datasets.Split(data.test.images[indices], data.test.labels[indices]),
         image_indices=indices,
-        slots=keyed_probes.hide(true, seed=seed, decoys=rule.decoys, geometry=geometry),
+        slots=keyed_probes.slots_of(key, rule, seed),
         batch=run.batch,
     )
     suspect = build(run.suspect, sealed["headers"], batch=run.batch)
@@ -86,11 +87,12 @@ def _verify(run: Run, work: Work) -> None:
         raise SuspectError(
             "The suspect gave no usable answer.", kind="bad-answer", hint="Check its address."
         )
+    disclosure = keyed_probes.disclosure(key, rule, seed)
     services.run_finish(
         run=run,
         job=work.job,
-        decision=decide(rule, exchanges, questions.slots.true),
-        true_slot=questions.slots.true,
+        decision=decide(rule, disclosure, exchanges),
+        disclosure=disclosure,
         suspect_description=suspect.describe(),
     )
 

@@ -123,5 +123,5 @@ def _transcript(run: Run) -> bytes | None:
     exchanges = run_exchanges(run)
     if not exchanges:
         return None
-    header = {"run": str(run.id), "method": run.method, "rule": run.rule, "trueSlot": None}
+    header = {"run": str(run.id), "method": run.method, "rule": run.rule, "seed": run.seed}
     return transcript.write(header, exchanges)

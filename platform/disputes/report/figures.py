@@ -8,6 +8,7 @@ from spellmark.model_files.text import shown
 
 NONE = "–"
 _LONGEST_LINE = 500
+_SMALLEST_IN_WORDS = 1e-9
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -17,15 +18,21 @@ def share(value: float | None) -> str:
         return NONE
     if value >= 1e-4 or value == 0:
         return f"{value:.3g}"
-    digits, exponent = f"{value:.2e}".split("e")
-    return f"{digits.rstrip('0').rstrip('.')} × 10{str(int(exponent)).translate(_RAISED)}"
+    return _power(value)
 
 
 def odds(value: float) -> str:
     """A probability above 0 as “1 in 1,000”."""
+    if value < _SMALLEST_IN_WORDS:
+        return f"about 1 in {_power(1 / value)}"
     whole = round(1 / value)
     about = "" if abs(whole * value - 1) < 1e-6 else "about "
     return f"{about}1 in {whole:,}"
+
+
+def _power(value: float) -> str:
+    digits, exponent = f"{value:.2e}".split("e")
+    return f"{digits.rstrip('0').rstrip('.')} × 10{str(int(exponent)).translate(_RAISED)}"
 
 
 def percent(value: float) -> str:

@@ -13,8 +13,8 @@ from disputes.report.evidence import RunEvidence
 from disputes.report.figures import date, line, listed, odds, percent, share, time
 from disputes.report.sections import outcome, report_card, run_line, run_section
 from disputes.report.steps import check_steps, evidence_files, trusted_keys
+from verification.methods import limits
 from verification.models import Run
-from verification.services import LIMITS
 
 
 def gather(report: Report, evidence: Sequence[RunEvidence]) -> Content:
@@ -44,7 +44,13 @@ def gather(report: Report, evidence: Sequence[RunEvidence]) -> Content:
             for name in sorted({run.evidence_class for run in runs})
         ),
         # Those of the certificates as they were signed, without saying anything twice.
-        limits=tuple(dict.fromkeys((*LIMITS, *chain(*(verdict.limits for verdict in verdicts))))),
+        limits=tuple(
+            dict.fromkeys(
+                chain(
+                    *(limits(run.method) for run in runs), *(verdict.limits for verdict in verdicts)
+                )
+            )
+        ),
         protocol=wording.PROTOCOL,
         steps=check_steps(report, evidence),
         trusted=trusted_keys(),

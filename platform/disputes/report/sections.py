@@ -11,10 +11,12 @@ from spellmark.certificates import certificate, checkpoints, notes
 from spellmark.certificates.encoding import to_base64
 from spellmark.certificates.entries import certificate_digest
 from spellmark.certificates.tlog_proof import TlogProof
-from spellmark.evidence.decision import DecisionRule
-from spellmark.evidence.random_key_test import random_key_test, smallest_p
+from spellmark.evidence.decision import KEYED_LABELS, DecisionRule
+from spellmark.evidence.keyed_label_test import probe_classes
+from spellmark.evidence.random_key_test import random_key_test
+from verification.methods import method_name
 from verification.models import Run
-from verification.plots import chance_level, decoy_hits, decoy_plot, decoy_plot_text, has_answers
+from verification.plots import chance_level, decoy_hits, has_answers, run_plot, run_plot_text
 from verification.services import run_rule
 
 
@@ -34,8 +36,8 @@ def run_section(item: RunEvidence) -> RunSection:
         line=run_line(str(item.number), run),
         meaning=_meaning(run),
         reason=_reason(run),
-        plot=decoy_plot(run),
-        plot_text=decoy_plot_text(run),
+        plot=run_plot(run),
+        plot_text=run_plot_text(run),
         tables=tuple(table for table in tables if table.facts),
     )
 
@@ -47,7 +49,7 @@ def run_line(number: str, run: Run) -> RunLine:
         number=number,
         id=str(run.id),
         suspect=line(run.suspect.name),
-        method=_method(run),
+        method=method_name(run.method),
         evidence_class=run.evidence_class,
         outcome=outcome(run),
         p_value=share(run.p_value),
@@ -70,6 +72,25 @@ def _meaning(run: Run) -> str:
     known = outcome(run)
     if known not in ("match", "no match") or not has_answers(run) or not run.p_value:
         return wording.MEANINGS.get(known, "")
+    return _labels_meaning(run, known) if run.method == KEYED_LABELS else _rank_meaning(run, known)
+
+
+def _labels_meaning(run: Run, known: str) -> str:
+    hits, asked = run.statistic, _asked(run)
+    if known == "match":
+        return (
+            f"{hits:,} of the suspect’s {asked:,} answers are the labels that only the owner’s "
+            "secret key stands for; a model that never met the protection gives so many with a "
+            f"probability of at most {share(run.p_value)} ({odds(run.p_value)})."
+        )
+    return (
+        f"{hits:,} of the suspect’s {asked:,} answers are the labels that the owner’s secret key "
+        "stands for, which is not rare enough by chance: this run gives no ground to say that the "
+        "suspect depends on the key, and does not prove that it is independent."
+    )
+
+
+def _rank_meaning(run: Run, known: str) -> str:
     above, decoys = _at_or_above(run), run.rule["decoys"]
     if known == "match":
         beaten = f"all but {above:,} of {decoys:,}" if above else f"all {decoys:,}"
@@ -95,24 +116,13 @@ def _reason(run: Run) -> str:
 
 def _rule(run: Run) -> Table:
     rule = run_rule(run)
-    alpha, least = share(rule.alpha), share(smallest_p(rule.decoys))
     return Table(
         "The decision rule",
         (
             Fact("Run id", (str(run.id),), mono=True),
-            Fact("Method", (f"{_method(run)} ({run.method})",)),
-            Fact("False-positive rate α", (f"{alpha}, that is {odds(rule.alpha)}",)),
-            Fact(
-                "Decoy keys",
-                (f"{rule.decoys:,}; the smallest p-value that they can show is {least}",),
-            ),
-            Fact(
-                "A match asks for",
-                (
-                    f"p ≤ {alpha}: at most {_most_allowed(rule):,} of the {rule.decoys:,} decoy "
-                    "keys may do as well as the true key",
-                ),
-            ),
+            Fact("Method", (f"{method_name(run.method)} ({run.method})",)),
+            Fact("False-positive rate α", (f"{share(rule.alpha)}, that is {odds(rule.alpha)}",)),
+            *(_labels_rule(rule) if run.method == KEYED_LABELS else _rank_rule(rule)),
             Fact(
                 "Probes",
                 (
@@ -128,17 +138,50 @@ def _rule(run: Run) -> Table:
     )
 
 
+def _labels_rule(rule: DecisionRule) -> tuple[Fact, ...]:
+    least, shown = share(rule.smallest_p), probe_classes(rule.classes, rule.probes)
+    of = f"{rule.classes:,} classes" if shown == rule.classes else f"{shown} of {rule.classes:,}"
+    return (
+        Fact(
+            "Label permutations",
+            (
+                f"one of {of} for each of {rule.subkeys} sub-keys; the smallest p-value that they "
+                f"can show is {least}",
+            ),
+        ),
+        Fact(
+            "A match asks for",
+            (
+                f"p ≤ {share(rule.alpha)}: so many hits under at most that share of all label "
+                "permutations",
+            ),
+        ),
+    )
+
+
+def _rank_rule(rule: DecisionRule) -> tuple[Fact, ...]:
+    least = share(rule.smallest_p)
+    return (
+        Fact(
+            "Decoy keys",
+            (f"{rule.decoys:,}; the smallest p-value that they can show is {least}",),
+        ),
+        Fact(
+            "A match asks for",
+            (
+                f"p ≤ {share(rule.alpha)}: at most {_most_allowed(rule):,} of the {rule.decoys:,} "
+                "decoy keys may do as well as the true key",
+            ),
+        ),
+    )
+
+
 def _result(item: RunEvidence) -> Table:
     run = item.run
     facts = []
     if has_answers(run):
-        decoys, chance = decoy_hits(run), chance_level(run)
-        guessing = "" if chance is None else f"; guessing gives {chance:.1f}"
-        average = f"{sum(decoys) / len(decoys):.1f} on average, {max(decoys)} at the most"
         facts = [
-            Fact("True key", (f"{run.statistic} of {run.answered_probes} probes answered right",)),
-            Fact("Decoy keys", (average + guessing,)),
-            Fact("As good or better", (f"{_at_or_above(run):,} of {len(decoys):,} decoy keys",)),
+            *(_labels_result(run) if run.method == KEYED_LABELS else _rank_result(run)),
             Fact("p-value", (f"{share(run.p_value)} (α = {share(run.rule['alpha'])})",)),
             Fact("Keys of this owner", _owner_keys(item)),
         ]
@@ -152,6 +195,29 @@ def _result(item: RunEvidence) -> Table:
         Fact("Ended", (time(ended),) if ended else ()),
     ]
     return Table("What came back", _told(*facts))
+
+
+def _labels_result(run: Run) -> tuple[Fact, ...]:
+    assert run.null_distribution is not None
+    expected = sum(hits * chance for hits, chance in enumerate(run.null_distribution))
+    return (
+        Fact(
+            "Hits",
+            (f"{run.statistic:,} of {_asked(run):,} answers are the key’s labels",),
+        ),
+        Fact("By chance", (f"{expected:.1f} hits on average",)),
+    )
+
+
+def _rank_result(run: Run) -> tuple[Fact, ...]:
+    decoys, chance = decoy_hits(run), chance_level(run)
+    guessing = "" if chance is None else f"; guessing gives {chance:.1f}"
+    average = f"{sum(decoys) / len(decoys):.1f} on average, {max(decoys)} at the most"
+    return (
+        Fact("True key", (f"{run.statistic} of {run.answered_probes} probes answered right",)),
+        Fact("Decoy keys", (average + guessing,)),
+        Fact("As good or better", (f"{_at_or_above(run):,} of {len(decoys):,} decoy keys",)),
+    )
 
 
 def _owner_keys(item: RunEvidence) -> tuple[str, ...]:
@@ -281,10 +347,11 @@ def _most_allowed(rule: DecisionRule) -> int:
     return allowed
 
 
+def _asked(run: Run) -> int:
+    assert run.null_distribution is not None
+    return len(run.null_distribution) - 1
+
+
 def _at_or_above(run: Run) -> int:
     assert run.hits is not None and run.true_slot is not None
     return random_key_test(run.hits, run.true_slot).decoys_at_or_above
-
-
-def _method(run: Run) -> str:
-    return wording.METHODS.get(run.method, run.method)

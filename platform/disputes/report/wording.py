@@ -4,10 +4,6 @@ FAILED, CANCELLED, UNFINISHED = "failed", "cancelled", "unfinished"
 
 OUTCOMES = ("match", "no match", "inconclusive", FAILED, CANCELLED)
 
-METHODS = {
-    "random-key-test": "Random-key test",
-}
-
 EVIDENCE_CLASSES = {
     "verified": (
         "The owner’s secret was committed to before the suspect was asked, what was asked follows "
@@ -52,26 +48,31 @@ REPORT_CARD = {
 
 PROTOCOL = (
     "Committed first. Before a run can start, the protected version and the hash of the owner’s "
-    "secret (the commitment) stand in the log. After the commitment had come in, the registry drew "
-    "a random value (the binding) that goes into everything derived from the secret, so that no "
-    "secret can be searched for that happens to suit a suspect.",
-    "Decided first. The false-positive rate, the number of decoys and of probes and the most "
-    "queries that may be sent are fixed when the run is made, before the first query. Transcript "
-    "and certificate name them.",
-    "Hidden among decoys. Each probe image is shown to the suspect once under the owner’s key and "
-    "once under every decoy key. Decoys are drawn the way the owner’s key is; the place of the "
-    "owner’s key among them, the decoys and the choice of the probe images all follow from the "
-    "run’s random seed.",
-    "Exact. If the suspect never depended on the owner’s key, that key is just one among equals, "
-    "and each rank is equally likely for it, whatever the suspect is. The p-value is its rank: "
-    "(1 + decoys that do as well or better) / (1 + all decoys). Ties count against the owner.",
+    "secret (the commitment) stand in the log. After the commitment had come in, the registry "
+    "drew a random value (the binding) that goes into everything derived from the secret, so that "
+    "no secret can be searched for that happens to suit a suspect.",
+    "Decided first. The method, the false-positive rate, the number of probes and of decoys and "
+    "the most queries that may be sent are fixed when the run is made, before the first query. "
+    "Transcript and certificate name them.",
+    "Not of the owner’s choosing. The choice of the probe images, the decoys and the place of the "
+    "owner’s key among them all follow from the run’s random seed.",
+    "Exact, with keyed labels. A lock with keyed labels also permutes the classes, by a "
+    "permutation that the key derives. If the suspect never depended on the owner’s key, that "
+    "permutation is just one among all, whatever the suspect is and however its answers hang "
+    "together. The p-value is the share of all permutations under which at least as many answers "
+    "would be hits; it is counted, not estimated.",
+    "Exact, with the random-key test. Each probe image is shown to the suspect once under the "
+    "owner’s key and once under every decoy key; decoys are drawn the way the owner’s key is. If "
+    "the suspect never depended on the owner’s key, that key is just one among equals, and each "
+    "rank is equally likely for it. The p-value is its rank: (1 + decoys that do as well or "
+    "better) / (1 + all decoys). Ties count against the owner.",
     "No query twice. Each query is recorded before it is sent. One that fails or is lost is not "
     "sent again; its probe is then left out under all keys alike.",
     "Everything is reported. A run that joined a case cannot leave it. Failed, cancelled and "
     "inconclusive runs stand beside the others, and runs of the same owner outside the case are "
     "listed too.",
-    "Signed and logged. The verdict is signed and entered in an append-only log. The log cannot be "
-    "changed unnoticed by anyone who holds an earlier checkpoint of it: it is tamper-evident.",
+    "Signed and logged. The verdict is signed and entered in an append-only log. The log cannot "
+    "be changed unnoticed by anyone who holds an earlier checkpoint of it: it is tamper-evident.",
 )
 
 GLOSSARY = (
@@ -86,8 +87,14 @@ GLOSSARY = (
         "innocent suspect a match",
     ),
     ("secret key", "32 random bytes that only the owner has; the registry keeps its hash alone"),
+    ("sub-key", "one of the keys, derived from the secret key, that share a lock"),
+    (
+        "keyed labels, hit",
+        "a lock’s labels permuted by the key, so that the locked model gives other class names "
+        "than its own; an answer that is the one the key stands for",
+    ),
     ("decoy key", "a random key that protects nothing, drawn the way the owner’s key is"),
-    ("probe", "a test image, shown to the suspect under the true key and under all decoys"),
+    ("probe", "a test image, shown to the suspect under the keys of the run"),
     ("digest", "a SHA-256 hash: a fingerprint of a file that changes if one bit of it changes"),
     (
         "log, checkpoint",

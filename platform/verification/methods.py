@@ -1,0 +1,75 @@
+"""What the methods are called, how each works in a sentence, and what each cannot tell."""
+
+from dataclasses import dataclass
+
+from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
+
+_WHAT_IT_ASKS = (
+    "The test asks whether the suspect depends on this very key. It does not say how the suspect "
+    "came by the model, nor who trained it.",
+    "A copy whose lock was removed by thorough retraining can answer like an innocent model: "
+    "'no match' does not prove independence.",
+)
+_WHO_VOUCHES = (
+    "The p-value holds for one key. Its transform and labels also rest on a value that the "
+    "registry drew after the commitment, so the key was not searched for. An owner who commits to "
+    "many keys and claims with the best one must be held to p times the number of commitments (the "
+    "certificate gives it as ownerCommitments).",
+)
+_ENDPOINT = "An endpoint can change between two runs; the transcript binds what it answered then."
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method in words. `limits` go into certificates."""
+
+    name: str
+    sentence: str
+    limits: tuple[str, ...]
+
+
+METHODS = {
+    KEYED_LABELS: Method(
+        "Keyed labels",
+        "A few dozen questions: under your key a copy gives the labels that only the key explains. "
+        "For locks with keyed labels.",
+        (
+            *_WHAT_IT_ASKS,
+            "A thief who puts the labels back into their places, which takes a few labelled images "
+            "and the key's transform, leaves fewer hits or none: the random-key test still sees "
+            "such a copy.",
+            *_WHO_VOUCHES,
+            "The p-value rests on this: whoever made the suspect did not know the key's label "
+            "permutations. The transcript discloses them, though never the transform: what the "
+            "suspect answers after its publication can be made to fit, so later runs under the "
+            "same key say less.",
+            "That the label permutations belong to the committed key was checked by the registry "
+            "that signed this. To check it without that registry, the owner has to open the "
+            "commitment to you.",
+            _ENDPOINT,
+        ),
+    ),
+    RANDOM_KEY_TEST: Method(
+        "Random-key test",
+        "Many questions: your key competes with random decoy keys, and only a copy does far better "
+        "under yours. For every key lock.",
+        (
+            *_WHAT_IT_ASKS,
+            *_WHO_VOUCHES,
+            "That the true slot belongs to the committed key was checked by the registry that "
+            "signed this. To check it without that registry, the owner has to open the commitment "
+            "to you.",
+            _ENDPOINT,
+        ),
+    ),
+}
+
+
+def limits(method: str) -> tuple[str, ...]:
+    """What a verdict by this method does not say."""
+    return METHODS[method].limits
+
+
+def method_name(method: str) -> str:
+    """What people call it."""
+    return METHODS[method].name if method in METHODS else method
