@@ -1,4 +1,4 @@
-"""Locks and other protections."""
+"""Locks and other protections, and attacks on them."""
 
 import json
 from typing import Any
@@ -12,10 +12,17 @@ from rest_framework.response import Response
 
 from api.endpoints import Endpoint, idempotent
 from api.jobs import JobSerializer
-from protection.models import Protection
-from protection.selectors import protection_list
-from protection.services import key_lock_create
+from protection.attacks import BUDGETS
+from protection.models import Protection, Rehearsal
+from protection.selectors import protection_list, rehearsal_list
+from protection.services import (
+    LEAST_WRONG_KEYS,
+    MOST_SEEDS,
+    attacks_create,
+    key_lock_create,
+)
 from registry.selectors import commitment_list
+from spellmark.attacks.catalogue import ATTACKS
 from spellmark.secrets import KeyFile
 
 
@@ -24,13 +31,14 @@ class ProtectionSerializer(serializers.ModelSerializer[Protection]):
 
     source = serializers.SerializerMethodField()
     result = serializers.SerializerMethodField()
+    parameters = serializers.SerializerMethodField()
     job = JobSerializer(read_only=True)
 
     class Meta:
         model = Protection
         fields = [
-            "id", "kind", "source", "result", "commitment_id", "dataset", "settings",
-            "report_card", "job", "created_by", "created_at",
+            "id", "kind", "source", "result", "commitment_id", "parameters", "dataset",
+            "settings", "report_card", "job", "created_by", "created_at",
         ]  # fmt: skip
 
     def get_source(self, row: Protection) -> str:
@@ -41,16 +49,51 @@ class ProtectionSerializer(serializers.ModelSerializer[Protection]):
         """The protected version, as `model/number`."""
         return f"{row.result.model.name}/{row.result.number}" if row.result else None
 
+    def get_parameters(self, row: Protection) -> dict[str, Any]:
+        """The lock's parameters, which its commitment fixes."""
+        parameters: dict[str, Any] = row.commitment.parameters
+        return parameters
+
 
 class KeyLockInput(serializers.Serializer[Any]):
-    """What a key lock needs. The key file is sealed for the job and erased when it ends."""
+    """What a key lock needs. The key file is sealed for the job and erased when it ends.
+
+    What the lock does to images stands in the key file and in the commitment.
+    """
 
     commitment = serializers.UUIDField()
     key_file = serializers.JSONField(binary=False, write_only=True)
     dataset = serializers.CharField(max_length=100)
     epochs = serializers.IntegerField(min_value=1, max_value=1000, default=8)
     images = serializers.IntegerField(min_value=100, default=6000)
-    wrong_keys = serializers.IntegerField(min_value=10, max_value=10_000, default=100)
+    wrong_keys = serializers.IntegerField(
+        min_value=LEAST_WRONG_KEYS, max_value=100_000, default=LEAST_WRONG_KEYS
+    )
+    seeds = serializers.IntegerField(min_value=1, max_value=MOST_SEEDS, default=3)
+
+
+class RehearsalSerializer(serializers.ModelSerializer[Rehearsal]):
+    """Attacks on a lock with their job and, when that is done, what each reached at which cost."""
+
+    job = JobSerializer(read_only=True)
+
+    class Meta:
+        model = Rehearsal
+        fields = [
+            "id", "protection_id", "dataset", "attacks", "budget", "results", "job", "created_by",
+            "created_at",
+        ]  # fmt: skip
+
+
+class AttacksInput(serializers.Serializer[Any]):
+    """Which attacks to run. The key file is sealed for the job and erased when it ends."""
+
+    key_file = serializers.JSONField(binary=False, write_only=True)
+    dataset = serializers.CharField(max_length=100)
+    attacks = serializers.ListField(
+        child=serializers.ChoiceField(list(ATTACKS)), allow_empty=False, default=list(ATTACKS)
+    )
+    budget = serializers.ChoiceField(list(BUDGETS), default="quick")
 
 
 class Protections(Endpoint):
@@ -70,6 +113,29 @@ class ProtectionDetail(Endpoint):
         """One protection."""
         row = get_object_or_404(protection_list(actor=self.actor), id=protection_id)
         return Response(ProtectionSerializer(row).data)
+
+
+class ProtectionAttacks(Endpoint):
+    """/protections/ID/attacks"""
+
+    @extend_schema(operation_id="attacks_list", responses=RehearsalSerializer(many=True))
+    def get(self, request: Request, protection_id: UUID) -> Response:
+        """The attacks that were run on this lock, newest first."""
+        row = get_object_or_404(protection_list(actor=self.actor), id=protection_id)
+        rows = rehearsal_list(actor=self.actor).filter(protection=row)
+        return self.page(request, rows, RehearsalSerializer)
+
+    @extend_schema(
+        operation_id="attacks_create", request=AttacksInput, responses={202: RehearsalSerializer}
+    )
+    @idempotent
+    def post(self, request: Request, protection_id: UUID) -> Response:
+        """Attack one's own lock as a thief would, to learn what it is worth."""
+        protection = get_object_or_404(protection_list(actor=self.actor), id=protection_id)
+        data = self.read(AttacksInput(data=request.data))
+        key = key_from(data.pop("key_file"))
+        row = attacks_create(actor=self.actor, protection=protection, key=key, **data)
+        return Response(RehearsalSerializer(row).data, status=status.HTTP_202_ACCEPTED)
 
 
 class KeyLocks(Endpoint):

@@ -27,6 +27,11 @@ urlpatterns = [
         protection.ProtectionDetail.as_view(),
         name="protection",
     ),
+    path(
+        "protections/<uuid:protection_id>/attacks",
+        protection.ProtectionAttacks.as_view(),
+        name="protection-attacks",
+    ),
     path("jobs", jobs.Jobs.as_view(), name="jobs"),
     path("jobs/<uuid:job_id>", jobs.JobDetail.as_view(), name="job"),
     path("jobs/<uuid:job_id>/cancel", jobs.JobCancel.as_view(), name="job-cancel"),

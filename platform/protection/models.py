@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from accounts.models import Organisation
@@ -33,3 +34,27 @@ class Protection(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} on {self.source}"
+
+
+class Rehearsal(models.Model):
+    """Attacks that the owner ran on their own lock, and what they reached.
+
+    All of them are kept: two rehearsals with other images or budgets do not compare, and a lucky
+    one must not hide a worse one.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    protection = models.ForeignKey(Protection, models.PROTECT, related_name="rehearsals")
+    dataset = models.CharField(max_length=100)
+    attacks = ArrayField(models.CharField(max_length=50))
+    budget = models.CharField(max_length=20)
+    job = models.OneToOneField(Job, models.PROTECT, related_name="rehearsal")
+    results = models.JSONField(null=True)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"attacks on {self.protection.result}"

@@ -3,7 +3,7 @@
 from django.db.models import QuerySet
 
 from accounts.actors import READ, Actor
-from protection.models import Protection
+from protection.models import Protection, Rehearsal
 
 
 def protection_list(*, actor: Actor) -> QuerySet[Protection]:
@@ -11,4 +11,12 @@ def protection_list(*, actor: Actor) -> QuerySet[Protection]:
     actor.require(READ)
     return Protection.objects.filter(organisation=actor.organisation).select_related(
         "source__model", "result__model", "commitment", "job"
+    )
+
+
+def rehearsal_list(*, actor: Actor) -> QuerySet[Rehearsal]:
+    """The attacks that the organisation ran on its own protections, newest first."""
+    actor.require(READ)
+    return Rehearsal.objects.filter(protection__organisation=actor.organisation).select_related(
+        "job", "protection__result__model"
     )

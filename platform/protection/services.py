@@ -1,6 +1,7 @@
 """What makes protections."""
 
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,27 @@ from django.db import transaction
 from accounts.actors import WRITE, Actor
 from jobs.models import Job
 from jobs.services import job_create, job_finish
-from protection.models import Protection
+from protection.attacks import BUDGETS
+from protection.models import Protection, Rehearsal
 from registry.models import Commitment, Version
 from registry.services import file_upload, version_create, version_publish
 from registry.storage import CHUNK
+from spellmark.attacks.catalogue import ATTACKS
 from spellmark.errors import SpellmarkError
-from spellmark.locks.key_lock.transforms import SHUFFLE, Geometry
+from spellmark.locks.key_lock.lock_key import LockKey
+from spellmark.locks.key_lock.parameters import SCHEME, Geometry, LockParameters
 from spellmark.secrets import KeyFile
 
 LOCK_JOB = "key-lock"
+ATTACKS_JOB = "key-lock-attacks"
+
+# Fewer would leave the tail of the wrong keys to chance: it is what a guessing thief hopes for.
+LEAST_WRONG_KEYS = 1000
+MOST_SEEDS = 10
+
+# An architecture takes any size that leaves it the same grid after its poolings, which divide the
+# sides by this. One that is not named takes its own size alone.
+POOLED_BY = {"small-cnn": 4, "small-resnet": 4}
 
 
 class ProtectionError(SpellmarkError):
@@ -35,6 +48,60 @@ def check_opens(key: KeyFile, commitment: Commitment) -> None:
         )
 
 
+def lock_parameters(version: Version, commitment: Commitment) -> LockParameters:
+    """What a lock under this commitment does to the version's images.
+
+    Raises ProtectionError and KeyLockError where it cannot be done.
+    """
+    if commitment.scheme != SCHEME:
+        raise ProtectionError(
+            f"The commitment is for {commitment.scheme}, not for a key lock.",
+            hint=f"Commit to a key of the scheme {SCHEME}.",
+        )
+    parameters = LockParameters.from_dict(commitment.parameters)
+    check_fits(parameters, card_of(version))
+    return parameters
+
+
+def lock_key(version: Version, commitment: Commitment, key: KeyFile) -> LockKey:
+    """The opened key of a lock on this version. Raises as `check_opens` and `lock_parameters`."""
+    check_opens(key, commitment)
+    lock_parameters(version, commitment)
+    card = card_of(version)
+    return LockKey.open(
+        key,
+        binding=bytes.fromhex(commitment.binding),
+        shape=(card["channels"], card["height"], card["width"]),
+        classes=card["classes"],
+    )
+
+
+def card_of(version: Version) -> dict[str, Any]:
+    """The version's model card. Raises ProtectionError."""
+    if version.card is None:
+        raise ProtectionError(
+            f"{version} carries no model card, so its architecture is not known.",
+            hint="Publish a safetensors file that was saved with a Spellmark model card.",
+        )
+    return version.card
+
+
+def check_fits(parameters: LockParameters, card: dict[str, Any]) -> Geometry:
+    """How the blocks lie in the card's images. Raises KeyLockError and ProtectionError."""
+    height, width = card["height"], card["width"]
+    geometry = Geometry(card["channels"], height, width, parameters.block, parameters.padding)
+    _, padded_height, padded_width = geometry.keyed_shape
+    pooled = POOLED_BY.get(card["architecture"], 1)
+    own, padded = (height, width), (padded_height, padded_width)
+    if any(a // pooled != b // pooled for a, b in zip(own, padded, strict=True)):
+        raise ProtectionError(
+            f"Padding makes the images {padded_height}×{padded_width} pixels, and a "
+            f"{card['architecture']} for {height}×{width} does not take those.",
+            hint="Choose a block that divides the images, or train the model on larger ones.",
+        )
+    return geometry
+
+
 @transaction.atomic
 def key_lock_create(
     *,
@@ -44,19 +111,18 @@ def key_lock_create(
     dataset: str,
     epochs: int = 8,
     images: int = 6000,
-    wrong_keys: int = 100,
+    wrong_keys: int = LEAST_WRONG_KEYS,
+    seeds: int = 3,
 ) -> Protection:
-    """Start the job that locks the commitment's version under its key. Raises ProtectionError."""
+    """Start the job that locks the commitment's version under its key.
+
+    It is trained and measured from `seeds` seeds; the model of the first is registered. Raises
+    ProtectionError and KeyLockError.
+    """
     actor.require(WRITE)
     version = commitment.version
     check_opens(key, commitment)
-    geometry = lock_geometry(version, commitment)
-    settings = {
-        "block": geometry.block,
-        "epochs": epochs,
-        "images": images,
-        "wrongKeys": wrong_keys,
-    }
+    lock_parameters(version, commitment)
     protection_id = uuid.uuid4()
     job = job_create(
         organisation_id=actor.organisation.id,
@@ -74,29 +140,10 @@ def key_lock_create(
         source=version,
         commitment=commitment,
         dataset=dataset,
-        settings=settings,
+        settings={"epochs": epochs, "images": images, "wrongKeys": wrong_keys, "seeds": seeds},
         job=job,
         created_by=actor.name,
     )
-
-
-def lock_geometry(version: Version, commitment: Commitment) -> Geometry:
-    """The block geometry of a lock on this version. Raises ProtectionError, KeyLockError."""
-    if commitment.scheme != SHUFFLE:
-        raise ProtectionError(
-            f"The commitment is for {commitment.scheme}, not for a key lock.",
-            hint=f"Commit to a key of the scheme {SHUFFLE}.",
-        )
-    if version.card is None:
-        raise ProtectionError(
-            f"{version} carries no model card, so its architecture is not known.",
-            hint="Publish a safetensors file that was saved with a Spellmark model card.",
-        )
-    card = version.card
-    block = commitment.parameters.get("block")
-    if not isinstance(block, int):
-        raise ProtectionError("The commitment names no block size.", hint="Commit with one.")
-    return Geometry(card["channels"], card["height"], card["width"], block)
 
 
 def key_lock_finish(
@@ -125,5 +172,62 @@ def key_lock_finish(
         )
         protection.report_card = report_card
         protection.save(update_fields=["result", "report_card"])
+
+    job_finish(job=job, record=record)
+
+
+@transaction.atomic
+def attacks_create(
+    *,
+    actor: Actor,
+    protection: Protection,
+    key: KeyFile,
+    dataset: str,
+    attacks: Sequence[str],
+    budget: str = "quick",
+) -> Rehearsal:
+    """Start the job that attacks a finished lock as a thief would. Raises ProtectionError.
+
+    The key file is needed to lock the images with which a thief is caught or measured; none of the
+    attacks is told it.
+    """
+    actor.require(WRITE)
+    check_opens(key, protection.commitment)
+    if protection.result is None:
+        raise ProtectionError(
+            "This lock is not finished, so there is nothing to attack.", hint="Wait for its job."
+        )
+    if not attacks or set(attacks) - ATTACKS.keys() or budget not in BUDGETS:
+        raise ProtectionError(
+            "There is no such attack or budget.",
+            hint=f"Attacks: {', '.join(ATTACKS)}. Budgets: {', '.join(BUDGETS)}.",
+        )
+    rehearsal_id = uuid.uuid4()
+    job = job_create(
+        organisation_id=actor.organisation.id,
+        kind=ATTACKS_JOB,
+        title=f"Attack {protection.result}",
+        queue="gpu",
+        payload={"rehearsal": str(rehearsal_id)},
+        created_by=actor.name,
+        secret={"key": key.dumps()},
+    )
+    return Rehearsal.objects.create(
+        id=rehearsal_id,
+        protection=protection,
+        dataset=dataset,
+        attacks=[name for name in ATTACKS if name in set(attacks)],
+        budget=budget,
+        job=job,
+        created_by=actor.name,
+    )
+
+
+def attacks_finish(*, rehearsal: Rehearsal, job: Job, results: list[dict[str, Any]]) -> None:
+    """Keep what the attacks reached, and end the job."""
+
+    def record() -> None:
+        rehearsal.results = results
+        rehearsal.save(update_fields=["results"])
 
     job_finish(job=job, record=record)

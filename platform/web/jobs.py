@@ -14,7 +14,7 @@ from disputes.selectors import report_list
 from jobs.models import Job
 from jobs.selectors import job_list
 from jobs.services import job_cancel
-from protection.selectors import protection_list
+from protection.selectors import protection_list, rehearsal_list
 from verification.selectors import run_list
 from web.viewer import action, page, paginate
 
@@ -40,6 +40,7 @@ def job_page(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
     context = {
         **progress(job),
         "protection": protection_list(actor=actor).filter(job=job).first(),
+        "rehearsal": rehearsal_list(actor=actor).filter(job=job).first(),
         "run": run_list(actor=actor).filter(job=job).first(),
         "report": report_list(actor=actor).filter(job=job).first(),
     }

@@ -1,7 +1,8 @@
-"""The lock wizard: commit to a key, then start the training."""
+"""The lock wizard, the report card, and attacks on one's own locks."""
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -10,16 +11,33 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
-from accounts.actors import WRITE, Actor
-from protection.services import key_lock_create, lock_geometry
+from accounts.actors import READ, WRITE, Actor
+from protection import options
+from protection.attacks import BUDGETS, title
+from protection.models import Protection, Rehearsal
+from protection.plots import attack_bars, wrong_key_plot, wrong_key_text
+from protection.samples import sample_sheet
+from protection.selectors import protection_list, rehearsal_list
+from protection.services import (
+    LEAST_WRONG_KEYS,
+    MOST_SEEDS,
+    attacks_create,
+    card_of,
+    check_fits,
+    key_lock_create,
+    lock_parameters,
+)
 from registry.models import Commitment, Version
 from registry.selectors import commitment_list, version_list
 from registry.services import commitment_create
+from spellmark.attacks.catalogue import ATTACKS
 from spellmark.errors import SpellmarkError
-from spellmark.locks.key_lock.transforms import SHUFFLE
+from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
 from spellmark.training import datasets
 from web.forms import KeyFileField, submit
-from web.viewer import form_page
+from web.jobs import progress
+from web.plots import accuracy_bars
+from web.viewer import form_page, page
 
 DIGEST = re.compile("[0-9a-fA-F]{64}")
 
@@ -53,10 +71,17 @@ class CommitmentForm(forms.Form):
         wanted = Commitment(version=self.version, scheme=scheme, parameters=parameters)
         try:
             # Now, because a commitment that came in stays for good.
-            lock_geometry(self.version, wanted)
+            lock_parameters(self.version, wanted)
         except SpellmarkError as error:
             raise forms.ValidationError(str(error)) from None
         return {"digest": digest, "scheme": scheme, "parameters": parameters}
+
+
+class DatasetField(forms.ChoiceField):
+    """One of the data sets that are found here."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=lambda: [(name, name) for name in datasets.names()], **kwargs)
 
 
 class LockForm(forms.Form):
@@ -67,7 +92,7 @@ class LockForm(forms.Form):
         help_text="The .spellkey that was saved in step 1. It is sealed for this one job and "
         "erased when the job ends.",
     )
-    dataset = forms.ChoiceField(
+    dataset = DatasetField(
         label="Training images",
         help_text="Those that the model was trained on, or images like them.",
     )
@@ -84,22 +109,49 @@ class LockForm(forms.Form):
         label="Images to train on",
         help_text="More images give a better locked model and take longer.",
     )
+    seeds = forms.IntegerField(
+        min_value=1,
+        max_value=MOST_SEEDS,
+        initial=3,
+        label="Trainings",
+        help_text="How often it is trained, each time by other chances, so that the report card "
+        "shows what is luck. The first one is registered.",
+    )
     wrong_keys = forms.IntegerField(
-        min_value=10,
-        max_value=10_000,
-        initial=100,
+        min_value=LEAST_WRONG_KEYS,
+        max_value=100_000,
+        initial=LEAST_WRONG_KEYS,
         label="Wrong keys to try",
         help_text="For the report card: how the locked model does under this many random keys.",
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["dataset"].choices = [(name, name) for name in datasets.names()]
+
+class AttackForm(forms.Form):
+    """Which attacks to try on one's own lock, and how hard."""
+
+    key_file = KeyFileField(
+        label="Key file",
+        help_text="The .spellkey of this lock. The attacks never see it: it makes the locked "
+        "images that a thief might catch. Sealed for this one job, then erased.",
+    )
+    dataset = DatasetField(
+        label="The thief's images",
+        help_text="Its training images are what the thief has, its test images what is measured.",
+    )
+    attacks = forms.MultipleChoiceField(
+        choices=[(name, f"{title(name)}: {sentence}") for name, sentence in ATTACKS.items()],
+        initial=list(ATTACKS),
+        widget=forms.CheckboxSelectMultiple,
+        label="Attacks",
+    )
+    budget = forms.ChoiceField(
+        choices=list(BUDGETS.items()), widget=forms.RadioSelect, initial="quick", label="Effort"
+    )
 
 
 @form_page(WRITE)
 def lock(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpResponse:
-    """Step 1: make a key, or bring one, and commit to it."""
+    """Step 1: choose the lock, make a key for it, or bring one, and commit to it."""
     version = _version(actor, name, number)
     form = CommitmentForm(request.POST or None, version=version)
     if request.POST:
@@ -110,11 +162,20 @@ def lock(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpResp
     context = {
         "version": version,
         "form": form,
-        "blocks": block_choices(version.card) if version.card else [],
-        "scheme": SHUFFLE,
-        "commitments": version.commitments.filter(scheme=SHUFFLE),
+        "scheme": SCHEME,
+        "commitments": _usable(version),
+        **_chosen(request, version),
     }
     return render(request, "protection/lock.html", context)
+
+
+@page(WRITE)
+def lock_samples(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpResponse:
+    """A PNG of test images, plain and under a throwaway key of the options in the query."""
+    card = card_of(_version(actor, name, number))
+    parameters = _parameters(request, options.recommended(card))
+    sheet = sample_sheet(request.GET.get("dataset", ""), card, parameters)
+    return HttpResponse(sheet, content_type="image/png")
 
 
 @form_page(WRITE)
@@ -127,42 +188,108 @@ def lock_start(
         commitment_list(actor=actor).filter(version=version), id=commitment_id
     )
     form = LockForm(request.POST or None, request.FILES or None)
-    if request.POST and (protection := submit(form, start, actor=actor, commitment=commitment)):
-        return redirect("web:job", job_id=protection.job_id)
-    context = {"version": version, "commitment": commitment, "form": form}
+    if request.POST and (made := submit(form, start, actor=actor, commitment=commitment)):
+        return redirect("web:job", job_id=made.job_id)
+    parameters = lock_parameters(version, commitment)
+    context = {
+        "version": version,
+        "commitment": commitment,
+        "form": form,
+        "in_short": options.in_short(parameters),
+    }
     return render(request, "protection/lock_start.html", context)
 
 
-def start(*, key_file: Any, **arguments: Any) -> Any:
+@form_page(READ)
+def protection_page(request: HttpRequest, actor: Actor, protection_id: UUID) -> HttpResponse:
+    """The report card: what a lock is worth, and what attacks reached."""
+    row = get_object_or_404(protection_list(actor=actor), id=protection_id)
+    if request.method == "POST":
+        actor.require(WRITE)
+    form = AttackForm(request.POST or None, request.FILES or None, initial={"dataset": row.dataset})
+    if request.POST and (made := submit(form, attack, actor=actor, protection=row)):
+        return redirect("web:job", job_id=made.job_id)
+    return render(request, "protection/report_card.html", _report_card(actor, row, form))
+
+
+def start(*, key_file: Any, **arguments: Any) -> Protection:
     """The service under the form's field names."""
     return key_lock_create(key=key_file, **arguments)
 
 
-def block_choices(card: dict[str, Any]) -> list[dict[str, Any]]:
-    """The block sizes that fit the model's images, each with a sentence, largest first.
-
-    The one marked is half the image's side: the largest that leaves the image its rough shape.
-    """
-    height, width, channels = card["height"], card["width"], card["channels"]
-    smaller = min(height, width)
-    sizes = [m for m in range(smaller, 1, -1) if not (height % m or width % m)]
-    marked = next((m for m in sizes if m <= smaller / 2), sizes[0] if sizes else None)
-    return [
-        {"size": m, "marked": m == marked, "help": _block_help(m, channels, height, width)}
-        for m in sizes
-    ]
+def attack(*, key_file: Any, **arguments: Any) -> Rehearsal:
+    """The service under the form's field names."""
+    return attacks_create(key=key_file, **arguments)
 
 
-def _block_help(size: int, channels: int, height: int, width: int) -> str:
-    blocks, values = (height // size) * (width // size), channels * size * size
-    shuffled = f"{blocks} {'block' if blocks == 1 else 'blocks'} of {values} values each"
-    if values < 20:
-        return f"{shuffled}: so few orders that a thief can search for one. Only for experiments."
-    if blocks == 1:
-        return f"{shuffled}: nothing keeps its place, which costs the most accuracy."
-    if blocks <= 4:
-        return f"{shuffled}: hard to undo without the key, and well learnt with it."
-    return f"{shuffled}: a little more accuracy with the key, but easier to undo without it."
+def _chosen(request: HttpRequest, version: Version) -> dict[str, Any]:
+    """The options as the query chooses them, or as recommended where it does not make sense."""
+    card = version.card
+    if card is None:
+        return {}
+    try:
+        best = parameters = options.recommended(card)
+    except SpellmarkError as error:
+        return {"no_lock": error}
+    problem = None
+    try:
+        parameters = _parameters(request, best)
+        check_fits(parameters, card)
+    except SpellmarkError as error:
+        problem = error
+    return {
+        "options": options.options(card, parameters),
+        "problem": problem,
+        "is_recommended": parameters == best,
+        "in_short": options.in_short(parameters),
+        "floor": options.smallest_exact_p(parameters, card["classes"]),
+        "keygen": options.keygen_command(parameters, card),
+        "datasets": datasets.names(),
+        "dataset": request.GET.get("dataset", ""),
+        "query": request.GET.urlencode(),
+    }
+
+
+def _usable(version: Version) -> list[tuple[Commitment, str]]:
+    """The version's commitments that a lock can use, each in short; the API takes any."""
+    found = []
+    for row in version.commitments.filter(scheme=SCHEME):
+        with suppress(SpellmarkError):
+            found.append((row, options.in_short(lock_parameters(version, row))))
+    return found
+
+
+def _parameters(request: HttpRequest, best: LockParameters) -> LockParameters:
+    """The options in the query. Raises KeyLockError."""
+    return options.read(request.GET.dict(), request.GET.getlist("steps"), best)
+
+
+def _report_card(actor: Actor, row: Protection, form: AttackForm) -> dict[str, Any]:
+    """What protection/report_card.html shows."""
+    card = card_of(row.source)
+    parameters = lock_parameters(row.source, row.commitment)
+    report = row.report_card
+    rehearsals = rehearsal_list(actor=actor).filter(protection=row)
+    context = {
+        **progress(row.job),
+        "protection": row,
+        "form": form,
+        "in_short": options.in_short(parameters),
+        "words": options.describe(parameters, card),
+        "floor": options.smallest_exact_p(parameters, card["classes"]),
+        "subkeys": parameters.subkeys,
+        "classes": card["classes"],
+        "rehearsals": [(one, attack_bars(one.results or [])) for one in rehearsals],
+        "opened": next((one.id for one in rehearsals if one.results), None),
+    }
+    if report:
+        context |= {
+            "bars": accuracy_bars(report, classes=card["classes"]),
+            "right_at": f"{report['right']:.2%}",
+            "plot": wrong_key_plot(report, classes=card["classes"], name=str(row.id)),
+            "plot_text": wrong_key_text(report, classes=card["classes"]),
+        }
+    return context
 
 
 def _version(actor: Actor, name: str, number: int) -> Version:

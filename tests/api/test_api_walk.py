@@ -84,6 +84,7 @@ def _body(operation: Operation, world: dict[str, Any]) -> Any:
         ("key-locks", "post"): {
             "commitment": str(world["commitment_id"]), "key_file": key, "dataset": "fashion-mnist",
         },
+        ("protection-attacks", "post"): {"key_file": key, "dataset": "fashion-mnist"},
         ("suspects", "post"): {
             "name": "s", "url": "http://127.0.0.1:9", "model": "m", "classes": 10,
         },

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -12,7 +13,7 @@ from safetensors.numpy import save_file
 
 from jobs.services import job_finish, job_log, job_progress
 from registry.models import Commitment, File, Version
-from spellmark.locks.key_lock.transforms import SHUFFLE
+from spellmark.locks.key_lock.parameters import SCHEME, LockParameters, default_parameters
 from spellmark.secrets import KeyFile
 from tests import factories
 from tests.browser.visitor import Visitor, bodies
@@ -21,7 +22,8 @@ pytestmark = pytest.mark.browser
 
 KEYS = [
     factories.KEY,
-    KeyFile(SHUFFLE, {"block": 14}, bytes(32), bytes(32)),
+    factories.key_file(block=2, steps="scramble+substitute", tables="position", subkeys=32),
+    KeyFile("key-lock/v0", {"block": 14}, bytes(32), bytes(32)),
     KeyFile("other/v2", {}, bytes(range(32)), b"\xff" * 32),
     # Names out of order, and every sign that the two JSON writers could spell in two ways.
     KeyFile(
@@ -76,7 +78,8 @@ def test_an_owner_registers_publishes_and_commits_to_a_key(alice_visits: Visitor
     # The file is what the library would have written, and the commitment is its commitment.
     key = KeyFile.load(path)
     assert path.read_text() == key.dumps()
-    assert (key.scheme, dict(key.parameters)) == (SHUFFLE, {"block": 4})
+    assert key.scheme == SCHEME
+    assert key.parameters == default_parameters(8, 8, 1, 10).as_dict()
     commitment = Commitment.objects.get()
     assert commitment.digest == key.commitment()
     assert (commitment.scheme, commitment.parameters) == (key.scheme, dict(key.parameters))
@@ -86,11 +89,71 @@ def test_an_owner_registers_publishes_and_commits_to_a_key(alice_visits: Visitor
     assert not leaks(sent, key)
 
 
-def test_the_block_is_the_one_that_was_chosen(step1: Visitor):
-    key = KeyFile.load(step1.make_key(block=2))
+def test_the_options_are_those_that_were_chosen(step1: Visitor):
+    page = step1.page
+    page.get_by_text("More settings").click()
+    for name in ("Shuffle the values in a block", "Move whole blocks"):
+        page.get_by_label(name).set_checked(name.startswith("Move"))
+    page.get_by_label("2 pixels").check()
+    page.get_by_label("Share of values").fill("30")
+    page.get_by_label("Each block its own").check()
+    page.get_by_label("Plain", exact=False).check()
+    page.get_by_label("Sub-keys").fill("3")
+    step1.sees("Chosen: scramble + flip in blocks of 2 pixels")
+    chosen = LockParameters(
+        block=2, steps="scramble+flip", masked=30, keys="block", labels="plain", subkeys=3
+    )
+    key = KeyFile.load(step1.make_key())
     step1.commit()
-    assert dict(key.parameters) == {"block": 2}
-    assert Commitment.objects.get().parameters == {"block": 2}
+    assert key.parameters == chosen.as_dict()
+    commitment = Commitment.objects.get()
+    assert (commitment.digest, commitment.parameters) == (key.commitment(), chosen.as_dict())
+
+
+def test_options_that_make_no_lock_make_no_key(step1: Visitor):
+    page = step1.page
+    page.get_by_text("More settings").click()
+    page.get_by_label("Shuffle the values in a block").uncheck()
+    page.get_by_label("Flip chosen values").uncheck()
+    step1.sees("A key lock cannot do “”.")
+    step1.press("Make the key and save it")
+    step1.sees("these make no lock for this model")
+    expect(page.locator("#made")).to_be_hidden()
+    page.get_by_label("Flip chosen values").check()
+    step1.sees("Chosen: flip in blocks")
+    assert KeyFile.load(step1.make_key()).parameters["steps"] == "flip"
+
+
+def test_a_number_that_is_none_is_pointed_at(step1: Visitor):
+    step1.page.get_by_text("More settings").click()
+    step1.page.get_by_label("Share of values").fill("0")
+    step1.page.get_by_text("More settings").click()
+    step1.press("Make the key and save it")
+    expect(step1.page.get_by_label("Share of values")).to_be_focused()
+    expect(step1.page.locator("#made")).to_be_hidden()
+
+
+def test_sample_images_follow_the_options(alice_visits: Visitor, alice_actor, monkeypatch):
+    """Fashion-MNIST's own, for a model of its size."""
+    monkeypatch.setattr(factories, "CARD", replace(factories.CARD, height=28, width=28))
+    factories.published_version(alice_actor)
+    page = alice_visits.page
+    alice_visits.go("/models/robin/versions/1/lock")
+    page.get_by_label("Above, images of").select_option("fashion-mnist")
+    picture = page.locator("#samples")
+    drawn = "(image) => image.complete && image.naturalWidth > 500"
+    page.wait_for_function(drawn, arg=picture.element_handle())
+    before = picture.get_attribute("src")
+    page.get_by_text("More settings").click()
+    page.get_by_label("14 pixels").check()
+    expect(picture).not_to_have_attribute("src", before)
+    assert "block=14" in picture.get_attribute("src")
+    page.wait_for_function(drawn, arg=picture.element_handle())
+    expect(page.locator("#samples-error")).to_be_hidden()
+
+
+def test_samples_that_cannot_be_drawn_say_why(step1: Visitor):
+    step1.sees("the model takes (1, 8, 8). Choose the data set that the model was trained for.")
 
 
 def test_every_key_is_new(step1: Visitor):
@@ -101,7 +164,7 @@ def test_every_key_is_new(step1: Visitor):
 
 
 def test_a_key_that_one_has_is_read_in_the_browser_and_stays_there(step1: Visitor, tmp_path: Path):
-    key = KeyFile.generate(SHUFFLE, {"block": 4})
+    key = KeyFile.generate(SCHEME, factories.KEY.parameters)
     path = tmp_path / "mine.spellkey"
     key.save(path)
     sent = bodies(step1.page)
@@ -121,7 +184,7 @@ def test_a_file_that_is_no_key_is_told(step1: Visitor, tmp_path: Path):
     step1.sees("The key file's scheme or parameters are damaged.")
 
 
-@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.scheme)
+@pytest.mark.parametrize("key", KEYS, ids=range(len(KEYS)))
 def test_the_browser_commits_to_a_key_as_the_library_does(alice_visits: Visitor, key: KeyFile):
     read = """async (text) => {
         const keys = await import("/static/keys.js");
@@ -242,7 +305,7 @@ def test_a_phone_gets_the_menu_behind_a_button(alice_visits: Visitor):
 def test_everything_works_without_javascript(
     plain_page: Page, live_server, acme, model_file: Path, tmp_path: Path
 ):
-    key = KeyFile.generate(SHUFFLE, {"block": 4})
+    key = KeyFile.generate(SCHEME, factories.KEY.parameters)
     text = json.dumps(
         {"digest": key.commitment(), "scheme": key.scheme, "parameters": dict(key.parameters)}
     )
@@ -254,6 +317,10 @@ def test_everything_works_without_javascript(
     alice.sees("Root digest")
     alice.page.get_by_role("link", name="Lock this version").first.click()
     expect(alice.page.get_by_role("button", name="Make the key")).to_be_hidden()
+    alice.page.get_by_text("More settings").click()
+    alice.page.get_by_label("2 pixels").check()
+    alice.press("Show this lock")
+    expect(alice.page.locator("#keygen")).to_contain_text("--block 2 --steps shuffle")
     alice.page.get_by_label("Commitment", exact=True).fill(text)
     alice.press("Register the commitment and go on")
     alice.sees("Training images")

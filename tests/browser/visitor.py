@@ -56,10 +56,8 @@ class Visitor:
         self.press("Publish version", sure=True)
         self.sees("Root digest")
 
-    def make_key(self, *, block: int | None = None) -> Path:
-        """In step 1 of the lock wizard: make a key and save it; its path back."""
-        if block is not None:
-            self.page.get_by_role("radio", name=str(block), exact=False).check()
+    def make_key(self) -> Path:
+        """In step 1 of the lock wizard: make a key for the options chosen; its path back."""
         with self.page.expect_download() as download:
             self.press("Make the key and save it")
         path = self.downloads / download.value.suggested_filename

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from accounts.actors import ForbiddenError
@@ -11,8 +12,14 @@ from ledger.models import Certificate
 from ledger.selectors import certificate_statement
 from protection.models import Protection
 from protection.selectors import protection_list
-from protection.services import ProtectionError, key_lock_create, key_lock_finish, lock_geometry
-from registry.models import File, Version
+from protection.services import (
+    ProtectionError,
+    key_lock_create,
+    key_lock_finish,
+    lock_key,
+    lock_parameters,
+)
+from registry.models import Commitment, File, Version
 from registry.services import (
     commitment_create,
     file_upload,
@@ -21,13 +28,14 @@ from registry.services import (
     version_publish,
 )
 from spellmark.errors import SpellmarkError
-from spellmark.locks.key_lock.transforms import SHUFFLE, KeyLockError
+from spellmark.locks.key_lock.parameters import SCHEME, KeyLockError, LockParameters
 from spellmark.secrets import KeyFile
 from tests.factories import (
     KEY,
     REPORT_CARD,
     claimed,
     finished_protection,
+    key_file,
     model_file,
     published_version,
 )
@@ -63,7 +71,7 @@ def test_a_lock_starts_as_a_job_with_the_key_sealed(alice_actor, acme, commitmen
     assert KeyFile.loads(unseal(job)["key"]) == KEY
     assert protection.source == commitment.version
     assert (protection.result, protection.report_card) == (None, None)
-    assert protection.settings["block"] == 4
+    assert protection.settings == {"epochs": 8, "images": 6000, "wrongKeys": 1000, "seeds": 3}
 
 
 @pytest.mark.parametrize(
@@ -71,8 +79,8 @@ def test_a_lock_starts_as_a_job_with_the_key_sealed(alice_actor, acme, commitmen
     [
         replace(KEY, secret=bytes(32)),
         replace(KEY, nonce=bytes(32)),
-        replace(KEY, scheme="key-lock/flip/v1"),
-        replace(KEY, parameters={"block": 2}),
+        replace(KEY, scheme="key-lock/v2"),
+        replace(KEY, parameters=key_file(block=2).parameters),
     ],
     ids=["secret", "nonce", "scheme", "parameters"],
 )
@@ -88,29 +96,50 @@ def test_it_refuses_another_key_file_than_was_committed(alice_actor, commitment,
 def test_it_refuses_a_commitment_whose_parameters_are_not_the_keys(alice_actor):
     """The digest covers the key's own parameters; what was written beside it must say the same."""
     version = published_version(alice_actor)
-    commitment = _commit(alice_actor, version, parameters={"block": 2})
+    commitment = _commit(alice_actor, version, parameters=key_file(block=2).parameters)
     with pytest.raises(ProtectionError, match="does not open"):
         _lock(alice_actor, commitment)
 
 
-@pytest.mark.parametrize(
-    ("block", "said"), [(3, "do not divide"), (16, "do not divide"), (1, "cannot be shuffled")]
-)
-def test_it_refuses_blocks_that_do_not_fit_the_images(alice_actor, block, said):
-    key = replace(KEY, parameters={"block": block})
+@pytest.mark.parametrize("block", [3, 16])
+def test_it_refuses_blocks_that_do_not_fit_the_images(alice_actor, block):
+    key = key_file(block=block)
     commitment = _commit(alice_actor, published_version(alice_actor), key)
-    with pytest.raises(KeyLockError, match=said) as refused:
+    with pytest.raises(KeyLockError, match="do not divide") as refused:
         _lock(alice_actor, commitment, key)
     assert refused.value.hint
     assert not Job.objects.exists()
 
 
-@pytest.mark.parametrize("parameters", [{}, {"block": "4"}])
-def test_it_refuses_a_commitment_without_a_block_size(alice_actor, parameters):
-    key = replace(KEY, parameters=parameters)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"block": "4"}, "block is a whole number"),
+        ({"steps": "flip+shuffle"}, "cannot do"),
+        ({"masked": 0}, "from 1 to 100"),
+        ({"colour": 1}, "unknown “colour”"),
+        ({"labels": None}, "lack “labels”"),
+    ],
+)
+def test_it_refuses_parameters_that_make_no_lock(alice_actor, changes, said):
+    values = {**KEY.parameters, **changes}
+    key = replace(KEY, parameters={name: v for name, v in values.items() if v is not None})
     commitment = _commit(alice_actor, published_version(alice_actor), key)
-    with pytest.raises(ProtectionError, match="names no block size"):
+    with pytest.raises(KeyLockError, match=said):
         _lock(alice_actor, commitment, key)
+
+
+def test_it_refuses_padding_that_the_architecture_does_not_take(alice_actor):
+    """The poolings of a small-cnn leave 8 pixels two wide, but the 10 of padded ones too."""
+    version = published_version(alice_actor)
+    for block, fits in ((5, True), (7, False), (12, False)):
+        key = key_file(block=block, padding="edge")
+        commitment = Commitment(version=version, scheme=SCHEME, parameters=key.parameters)
+        if fits:
+            assert lock_parameters(version, commitment).block == block
+        else:
+            with pytest.raises(ProtectionError, match="Padding makes the images .* does not take"):
+                lock_parameters(version, commitment)
 
 
 def test_it_refuses_a_commitment_of_another_scheme(alice_actor):
@@ -118,7 +147,7 @@ def test_it_refuses_a_commitment_of_another_scheme(alice_actor):
     commitment = _commit(alice_actor, published_version(alice_actor), key)
     with pytest.raises(ProtectionError, match="not for a key lock") as refused:
         _lock(alice_actor, commitment, key)
-    assert SHUFFLE in refused.value.hint
+    assert SCHEME in refused.value.hint
 
 
 def test_it_refuses_a_version_without_a_model_card(alice_actor):
@@ -188,6 +217,18 @@ def test_strangers_see_no_protections(alice_actor, charlie_actor, commitment):
     assert not protection_list(actor=charlie_actor)
 
 
-def test_the_geometry_is_that_of_the_card_and_the_commitment(commitment):
-    geometry = lock_geometry(commitment.version, commitment)
-    assert (geometry.channels, geometry.height, geometry.width, geometry.block) == (1, 8, 8, 4)
+def test_the_key_opens_with_the_commitments_binding(commitment):
+    version = commitment.version
+    assert lock_parameters(version, commitment) == LockParameters(block=4, steps="shuffle+flip")
+    opened = lock_key(version, commitment, KEY)
+    assert (opened.geometry.shape, opened.classes) == ((1, 8, 8), 10)
+    again = replace(KEY, secret=KEY.secret)
+    image = np.arange(64, dtype=np.uint8).reshape(1, 1, 8, 8)
+    assert np.array_equal(lock_key(version, commitment, again)(image), opened(image))
+    commitment.binding = "00" * 32
+    assert not np.array_equal(lock_key(version, commitment, KEY)(image), opened(image))
+
+
+def test_the_key_of_another_commitment_does_not_open(commitment):
+    with pytest.raises(ProtectionError, match="does not open"):
+        lock_key(commitment.version, commitment, key_file(block=2))

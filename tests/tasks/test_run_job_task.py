@@ -166,32 +166,6 @@ def test_a_suspect_file_is_asked_on_this_machine(alice_actor: Actor):
     assert run.verdict in ("no match", "inconclusive")
 
 
-def test_a_lock_job_registers_the_locked_version(alice_actor: Actor):
-    version = factories.published_version(alice_actor)
-    commitment = commitment_create(
-        actor=alice_actor,
-        version=version,
-        digest=factories.KEY.commitment(),
-        scheme=factories.KEY.scheme,
-        parameters=factories.KEY.parameters,
-    )
-    protection = key_lock_create(
-        actor=alice_actor,
-        commitment=commitment,
-        key=factories.KEY,
-        dataset="fashion-mnist",
-        epochs=1,
-        images=100,
-        wrong_keys=10,
-    )
-    tasks.run_job(str(protection.job_id))
-    protection.refresh_from_db()
-    assert protection.job.state == Job.State.SUCCEEDED, protection.job.error
-    assert (protection.result.number, protection.result.parent) == (2, version)
-    assert protection.report_card["wrong_keys"] == 10
-    assert not SealedSecret.objects.exists()
-
-
 def test_a_data_set_that_does_not_fit_fails_the_lock_clearly(alice_actor: Actor, tmp_path: Path):
     commitment = commitment_create(
         actor=alice_actor,

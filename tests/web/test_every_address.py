@@ -16,15 +16,15 @@ ACTIONS = {
     "version-new", "upload", "publish", "job-cancel", "case-runs", "case-close", "report-new",
 }  # fmt: skip
 UPLOADS = {"suspect-upload"}
-# The report of the world is not written yet.
-UNFINISHED = {"report-part"}
+# The report of the world is not written yet, and no data set was chosen for the samples.
+UNFINISHED = {"report-part", "lock-samples"}
 PAGES = [name for name in NAMES if name not in OPEN | ACTIONS | UPLOADS]
 AUDITED = {
     "runs", "run", "run-bundle", "run-transcript", "certificates", "certificate",
     "certificate-body", "certificate-proof", "certificate-bundle", "ledger", "entry", "checkpoint",
     "trust", "cases", "case", "report-part",
 }  # fmt: skip
-FORMS = {"model-new", "lock", "lock-start", "suspect-new", "run-new", "case-new"}
+FORMS = {"model-new", "lock", "lock-samples", "lock-start", "suspect-new", "run-new", "case-new"}
 OWNERS = {"members", "tokens"}
 
 

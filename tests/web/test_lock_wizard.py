@@ -1,14 +1,18 @@
 import base64
+import io
 import json
 
+import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from PIL import Image
 
 from jobs.models import Job, SealedSecret
 from protection.models import Protection
 from registry.models import Commitment
 from registry.services import commitment_create
+from spellmark.locks.key_lock.parameters import default_parameters
 from spellmark.secrets import KeyFile
 from tests import factories
 
@@ -25,6 +29,11 @@ def commitment_of(key: KeyFile) -> str:
     return json.dumps(
         {"digest": key.commitment(), "scheme": key.scheme, "parameters": dict(key.parameters)}
     )
+
+
+def spoilt(**changes) -> str:
+    """A commitment of which something is wrong."""
+    return json.dumps({**json.loads(commitment_of(KEY)), **changes})
 
 
 def key_file(key: KeyFile) -> SimpleUploadedFile:
@@ -73,23 +82,89 @@ def sent(key: KeyFile, **changes):
         "dataset": "fashion-mnist",
         "epochs": 2,
         "images": 200,
-        "wrong_keys": 20,
+        "wrong_keys": 2000,
+        "seeds": 1,
         **changes,
     }
 
 
-def test_it_offers_the_blocks_that_fit_and_marks_half_the_side(as_bob, step1):
-    blocks = as_bob.get(step1).context["blocks"]
-    assert [block["size"] for block in blocks] == [8, 4, 2]
-    assert [block["size"] for block in blocks if block["marked"]] == [4]
-    assert all(block["help"] for block in blocks)
+@pytest.fixture
+def birds(tmp_path, monkeypatch) -> str:
+    """A data set that fits the version's model."""
+    images, labels = np.arange(30 * 64, dtype=np.uint8).reshape(30, 8, 8), np.arange(30) % 10
+    np.savez(
+        tmp_path / "birds.npz",
+        train_images=images, train_labels=labels, test_images=images, test_labels=labels,
+    )  # fmt: skip
+    monkeypatch.setenv("SPELLMARK_DATA", str(tmp_path))
+    return "birds"
+
+
+def test_the_recommended_lock_is_preselected(as_bob, step1):
+    response = as_bob.get(step1)
+    page = text(response)
+    best = default_parameters(8, 8, 1, 10)
+    for option in response.context["options"]:
+        for choice in option.choices:
+            assert choice.is_chosen == choice.is_recommended, (option, choice)
+    assert response.context["is_recommended"]
+    assert f'id="block-{best.block}" value="{best.block}" checked' in page
+    assert "Recommended:" in page
+    assert "p = 2.76 × 10⁻⁷" in page
+    assert '<details class="fold">' in page
+
+
+def test_the_page_tells_the_command_for_the_chosen_options(as_bob, step1):
+    page = text(as_bob.get(step1, {"block": 2, "steps": ["scramble", "flip"], "masked": 30}))
+    assert "Chosen:" in page
+    assert "--height 8 --width 8 --channels 1 --classes 10 --block 2" in page
+    assert "--steps scramble+flip --masked 30" in page
+    assert 'value="scramble" checked' in page
+    assert 'value="shuffle" checked' not in page
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ({"block": 3, "steps": "flip"}, "do not divide"),
+        ({"block": 4}, "cannot do"),
+        ({"block": 7, "steps": "flip", "padding": "edge"}, "Padding makes the images 14×14"),
+        ({"block": "<b>", "steps": "flip"}, "is a whole number"),
+    ],
+)
+def test_options_that_make_no_lock_are_told_in_place(as_bob, step1, query, told):
+    response = as_bob.get(step1, query)
+    assert told in text(response)
+    assert 'role="alert"' in text(response)
+    assert "<b>" not in text(response)
+
+
+def test_sample_images_show_what_the_options_do(as_bob, version, birds):
+    url = reverse("web:lock-samples", args=["robin", 1])
+    response = as_bob.get(url, {"dataset": birds, "block": 2, "steps": "flip"})
+    assert response["Content-Type"] == "image/png"
+    assert "no-store" in response["Cache-Control"]
+    picture = Image.open(io.BytesIO(response.content))
+    assert picture.width > 3 * picture.height / 2
+
+
+def test_samples_that_cannot_be_drawn_are_told(as_bob, version, birds):
+    url = reverse("web:lock-samples", args=["robin", 1])
+    for query in (
+        {},
+        {"dataset": birds, "block": 3, "steps": "flip"},
+        {"dataset": "fashion-mnist"},
+    ):
+        response = as_bob.get(url, query, headers={"Accept": "application/json"})
+        assert response.status_code == 400
+        assert response.json()["message"]
 
 
 def test_it_registers_what_spellmark_commit_prints(as_bob, step1):
     response = as_bob.post(step1, {"commitment": commitment_of(KEY)})
     commitment = Commitment.objects.get()
     assert commitment.digest == KEY.commitment()
-    assert commitment.parameters == {"block": 4}
+    assert commitment.parameters == KEY.parameters
     assert response["Location"] == reverse("web:lock-start", args=["robin", 1, commitment.id])
 
 
@@ -101,16 +176,17 @@ def test_it_registers_what_spellmark_commit_prints(as_bob, step1):
         "[]",
         "{}",
         "7",
-        '{"digest": "ab", "scheme": "key-lock/shuffle/v1", "parameters": {"block": 4}}',
-        '{"digest": "0x%s", "scheme": "key-lock/shuffle/v1", "parameters": {"block": 4}}'
-        % ("0" * 62),
-        '{"digest": 7, "scheme": "key-lock/shuffle/v1", "parameters": {"block": 4}}',
-        '{"digest": "%s", "scheme": "key-lock/shuffle/v1", "parameters": [4]}' % ("0" * 64),
-        '{"digest": "%s", "scheme": "key-lock/shuffle/v1", "parameters": {}}' % ("0" * 64),
-        '{"digest": "%s", "scheme": "other/v1", "parameters": {"block": 4}}' % ("0" * 64),
-        '{"digest": "%s", "scheme": ["x"], "parameters": {"block": 4}}' % ("0" * 64),
-        '{"digest": "%s", "scheme": "key-lock/shuffle/v1", "parameters": {"block": 3}}'
-        % ("0" * 64),
+        spoilt(digest="ab"),
+        spoilt(digest="0x" + "0" * 62),
+        spoilt(digest=7),
+        spoilt(parameters=[4]),
+        spoilt(parameters={}),
+        spoilt(parameters={"block": 4}),
+        spoilt(parameters={**KEY.parameters, "block": 3}),
+        spoilt(parameters={**KEY.parameters, "block": "4"}),
+        spoilt(parameters={**KEY.parameters, "block": 7, "padding": "edge"}),
+        spoilt(scheme="other/v1"),
+        spoilt(scheme=["x"]),
     ],
 )
 def test_it_registers_no_commitment_that_no_lock_can_use(as_bob, step1, value):
@@ -124,12 +200,26 @@ def test_a_committed_key_can_be_used_again(as_bob, step1, step2):
     assert step2 in text(as_bob.get(step1))
 
 
+def test_a_commitment_that_no_lock_can_use_is_not_offered(as_bob, alice_actor, version, step1):
+    """The API takes commitments of any kind."""
+    commitment_create(
+        actor=alice_actor,
+        version=version,
+        digest=KEY.commitment(),
+        scheme=KEY.scheme,
+        parameters={"block": "red"},
+    )
+    response = as_bob.get(step1)
+    assert response.status_code == 200
+    assert response.context["commitments"] == []
+
+
 def test_it_starts_the_lock(as_bob, step2, commitment):
     response = as_bob.post(step2, sent(KEY))
     protection = Protection.objects.get()
     assert response["Location"] == reverse("web:job", args=[protection.job_id])
     assert protection.commitment == commitment
-    assert protection.settings == {"block": 4, "epochs": 2, "images": 200, "wrongKeys": 20}
+    assert protection.settings == {"epochs": 2, "images": 200, "wrongKeys": 2000, "seeds": 1}
     assert SealedSecret.objects.filter(job=protection.job).exists()
 
 
@@ -140,7 +230,14 @@ def test_another_key_starts_nothing(as_bob, step2):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"dataset": "unknown"}, {"epochs": 0}, {"images": "many"}, {"wrong_keys": ""}]
+    "changes",
+    [
+        {"dataset": "unknown"},
+        {"epochs": 0},
+        {"images": "many"},
+        {"wrong_keys": "999"},
+        {"seeds": 0},
+    ],
 )
 def test_the_key_is_not_shown_again_beside_an_error(as_bob, step2, changes):
     response = as_bob.post(step2, sent(KEY, **changes))

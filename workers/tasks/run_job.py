@@ -8,9 +8,9 @@ from celery import shared_task
 
 from disputes.services import REPORT_JOB
 from jobs import services
-from protection.services import LOCK_JOB
+from protection.services import ATTACKS_JOB, LOCK_JOB
 from spellmark.errors import SpellmarkError
-from tasks import key_lock, report, verification_run
+from tasks import key_lock, key_lock_attacks, report, verification_run
 from tasks.work import Work
 from verification.services import RUN_JOB
 
@@ -18,6 +18,7 @@ logger = logging.getLogger("spellmark.work")
 
 HANDLERS: dict[str, Callable[[Work], None]] = {
     LOCK_JOB: key_lock.run,
+    ATTACKS_JOB: key_lock_attacks.run,
     RUN_JOB: verification_run.run,
     REPORT_JOB: report.run,
 }

@@ -1,0 +1,164 @@
+"""The plots of a report card. Places are computed here, the markup is `templates/protection`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from django.template.loader import render_to_string
+
+from protection.attacks import COMPARISONS, sentence, title
+
+WIDTH, HEIGHT = 640, 296
+LEFT, RIGHT, TOP, FLOOR = 52, 606, 84, 240
+LABEL_HEIGHT = 24
+BARS = 50
+
+
+class Tick(NamedTuple):
+    """A place on an axis, and what stands there."""
+
+    at: float
+    label: str
+
+
+class Bar(NamedTuple):
+    """A rectangle of the histogram."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Mark(NamedTuple):
+    """A line through the histogram that begins at `line`, beside its label at `top`."""
+
+    at: float
+    top: int
+    line: int
+    label: str
+    kind: str
+    anchor: str
+
+
+def wrong_key_plot(report: Mapping[str, Any], *, classes: int, name: str) -> str:
+    """An SVG histogram of the accuracies under wrong keys, safe to embed; `name` tells it apart.
+
+    Empty for a report card that does not hold them one by one.
+    """
+    wrong: Sequence[float] = report.get("wrong") or ()
+    if not wrong:
+        return ""
+    counts = [0] * BARS
+    for share in wrong:
+        counts[min(int(share * BARS), BARS - 1)] += 1
+    step = (RIGHT - LEFT) / BARS
+    scale = (FLOOR - TOP) / max(counts)
+    context = {
+        "name": name,
+        "text": wrong_key_text(report, classes=classes),
+        "width": WIDTH,
+        "height": HEIGHT,
+        "left": LEFT,
+        "right": RIGHT,
+        "floor": FLOOR,
+        "middle": {"x": (LEFT + RIGHT) / 2, "y": (TOP + FLOOR) / 2},
+        "bars": [
+            # One key among thousands must still be seen.
+            _bar(LEFT + number * step, step, max(count * scale, 1.5))
+            for number, count in enumerate(counts)
+            if count
+        ],
+        "counts": [Tick(round(FLOOR - n * scale, 1), f"{n:,}") for n in _even(max(counts)) if n],
+        "shares": [Tick(_x(n / 10), f"{10 * n} %") for n in range(0, 11, 2)],
+        "marks": _marks(report, classes),
+    }
+    return render_to_string("protection/wrong_keys.svg", context)
+
+
+def wrong_key_text(report: Mapping[str, Any], *, classes: int) -> str:
+    """What the plot shows, in words."""
+    return (
+        f"Under {report['wrong_keys']:,} wrong keys the locked model is right on "
+        f"{report['wrong_mean']:.1%} of the images on average; 95 in 100 keys stay at or below "
+        f"{report['wrong_p95']:.1%}, and the best reaches {report['wrong_max']:.1%}. The right key "
+        f"reaches {report['right']:.1%}, plain images {report['plain']:.1%}, and guessing "
+        f"{1 / classes:.1%}."
+    )
+
+
+class AttackBar(NamedTuple):
+    """What one attack reached, and what it cost the thief."""
+
+    kind: str
+    label: str
+    sentence: str
+    percent: str
+    width: str
+    cost: str
+
+
+def attack_bars(results: Sequence[Mapping[str, Any]]) -> list[AttackBar]:
+    """The results of a rehearsal, the best for the thief first."""
+    return [
+        AttackBar(
+            "comparison" if one["name"] in COMPARISONS else "attack",
+            title(one["name"]),
+            sentence(one["name"]),
+            f"{one['accuracy']:.1%}",
+            f"{one['accuracy']:.2%}",
+            f"{one['labels_used']:,} labelled images, {one['evaluations']:,} evaluations, "
+            f"{_took(one['seconds'])}",
+        )
+        for one in sorted(results, key=lambda one: -one["accuracy"])
+    ]
+
+
+def _marks(report: Mapping[str, Any], classes: int) -> list[Mark]:
+    """Right key, plain images and guessing, each label on a line of its own.
+
+    A label hangs on its line like a flag, over the lines beside it: so those begin below it.
+    """
+    wanted = [
+        (report["right"], "right", "right key"),
+        (report["plain"], "plain", "plain images"),
+        (1 / classes, "chance", "guessing"),
+    ]
+    to_the_left = sorted((mark for mark in wanted if mark[0] > 0.7), reverse=True)
+    to_the_right = sorted(mark for mark in wanted if mark[0] <= 0.7)
+    return [
+        Mark(
+            _x(share),
+            18 + LABEL_HEIGHT * number,
+            8 + LABEL_HEIGHT * number,
+            f"{label} {share:.1%}",
+            kind,
+            "end" if share > 0.7 else "start",
+        )
+        for number, (share, kind, label) in enumerate([*to_the_left, *to_the_right])
+    ]
+
+
+def _took(seconds: float) -> str:
+    if seconds < 1:
+        return "under a second"
+    return f"{seconds:,.0f} seconds" if seconds < 120 else f"{seconds / 60:,.0f} minutes"
+
+
+def _x(share: float) -> float:
+    return round(LEFT + share * (RIGHT - LEFT), 1)
+
+
+def _bar(left: float, width: float, height: float) -> Bar:
+    return Bar(
+        round(left + 0.5, 1), round(FLOOR - height, 1), round(width - 1, 1), round(height, 1)
+    )
+
+
+def _even(most: int) -> list[int]:
+    """From 0 up to `most` in at most five even steps of 1, 2 or 5 times a power of ten."""
+    power = 1
+    while True:
+        for step in (power, 2 * power, 5 * power):
+            if most // step <= 5:
+                return list(range(0, most + 1, step))
+        power *= 10
