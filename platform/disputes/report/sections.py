@@ -308,8 +308,9 @@ def _registration(run: Run) -> Table:
 
 
 def report_card(protection: Protection) -> Table:
-    """What was measured when the protection was made."""
-    card = protection.report_card or {}
+    """What was measured when the protection was made, in single figures."""
+    whole = protection.report_card or {}
+    card = {name: value for name, value in whole.items() if isinstance(value, int | float)}
     known = [name for name in wording.REPORT_CARD if name in card]
     others = sorted(card.keys() - wording.REPORT_CARD.keys())
     return Table(

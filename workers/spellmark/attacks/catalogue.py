@@ -10,34 +10,39 @@ ATTACKS = {
         "change that costs no right answer; this is the published attack."
     ),
     "swaps-cross-entropy": (
-        "The same, but he keeps each change that makes the model surer of the right answers, and "
-        "starts anew where no change helps."
+        "With some labelled images, the thief changes a random key step by step and keeps each "
+        "change that makes the model surer of the right answers; where none helps he starts anew."
     ),
     "batch-norm": (
-        "With images but no labels, he looks for the key under which the model's layers see the "
-        "statistics that they were trained on."
+        "With images but no labels, the thief looks for the key under which the model's layers "
+        "see the statistics that they were trained on."
     ),
     "relaxed-key": (
-        "With some labelled images, he finds a key by gradient descent through the model, its "
-        "permutations relaxed and made hard at the end."
+        "With some labelled images, the thief finds a key by gradient descent through the model, "
+        "its permutations relaxed and made hard at the end."
     ),
-    "relaxed-key-swaps": "The same, and he improves the key that he found by further swaps.",
+    "relaxed-key-swaps": (
+        "With some labelled images, the thief finds a key by gradient descent through the model "
+        "and improves it by further swaps."
+    ),
     "bypass-block": (
-        "With some labelled images, he trains a small linear map of each block that takes the "
-        "place of the key."
+        "With some labelled images, the thief trains a small linear map of each block that takes "
+        "the place of the key."
     ),
     "bypass-pixel": (
-        "With some labelled images, he trains a scale and a bias for every pixel that take the "
-        "place of the key."
+        "With some labelled images, the thief trains a scale and a bias for every pixel that take "
+        "the place of the key."
     ),
     "fine-tune": (
-        "With plain labelled images, he trains the locked model further, whole or its last layer "
-        "alone; beside it stands what he reaches without the locked model."
+        "With plain labelled images, the thief trains the locked model further, whole or its last "
+        "layer alone; beside it stands what he reaches without the locked model."
     ),
-    "known-plaintext": ("With a few images both plain and transformed, he reads the key off them."),
+    "known-plaintext": (
+        "With a few images both plain and transformed, the thief reads the key off them."
+    ),
     "ciphertext-only": (
-        "With transformed images that nobody explained to him, he estimates the key from how "
-        "their pixels correlate."
+        "With transformed images that nobody explained to him, the thief estimates the key from "
+        "how their pixels correlate."
     ),
 }
 """What the thief has and does, by the attack's name."""

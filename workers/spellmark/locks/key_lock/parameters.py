@@ -175,14 +175,16 @@ class Geometry:
 def default_parameters(height: int, width: int, channels: int, classes: int) -> LockParameters:
     """The lock that is recommended for images of this size. Raises KeyLockError.
 
-    Blocks of 4 pixels as in the papers (2103.03525), or the nearest size that divides the image.
+    Blocks of 4 pixels as in the papers (2103.03525), or the nearest size that divides the image,
+    shuffled with a key of its own for every block: of the variants that keep their accuracy, the
+    one with the largest key space (see benchmarks/key_lock_accuracy.py).
     With few classes several sub-keys share the lock, so that an exact claim can still reach 1e-6.
     """
     sizes = [m for m in range(2, min(height, width) + 1) if not (height % m or width % m)]
     if not sizes:
         Geometry(channels, height, width, 2)  # says what is wrong
     block = min(sizes, key=lambda size: (abs(size - 4), size))
-    return LockParameters(block=block, steps="shuffle+flip", subkeys=subkeys_for(classes))
+    return LockParameters(block=block, steps="shuffle", keys="block", subkeys=subkeys_for(classes))
 
 
 def subkeys_for(classes: int) -> int:
@@ -191,8 +193,8 @@ def subkeys_for(classes: int) -> int:
     Each brings a factor of 1 / classes!, and each costs accuracy: never more than four. Two classes
     get one, since four would not do either; claims on them rest on decoy keys.
     """
-    for p in (1e-6, 1e-3):
+    for wanted in (10**6, 10**3):
         for subkeys in range(1, 5):
-            if math.factorial(classes) ** -subkeys <= p:
+            if math.factorial(classes) ** subkeys >= wanted:
                 return subkeys
     return 1
