@@ -2,12 +2,15 @@
 
 One architecture and one recipe on all of Fashion-MNIST. Every lock is made by transfer learning
 from the unprotected model of its seed; the published recipe, without negatives, stands beside ours.
+Rows that were measured before, with the same settings, are taken from benchmarks/cache.
 """
 
 import argparse
+import hashlib
+import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,18 +20,22 @@ from spellmark.locks.key_lock.lock import lock
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.negatives import Negatives
 from spellmark.locks.key_lock.parameters import LockParameters, default_parameters
-from spellmark.locks.key_lock.report_card import ReportCard, report_card
+from spellmark.locks.key_lock.report_card import report_card
 from spellmark.model_files.card import ModelCard
 from spellmark.training import architectures, datasets
 from spellmark.training.datasets import Dataset
 from spellmark.training.fit import Recipe, fit
 
 CARD = ModelCard(
-    architecture="small-cnn", classes=10, channels=1, height=28, width=28,
+    architecture="small-resnet", classes=10, channels=1, height=28, width=28,
     mean=(0.286,), std=(0.353,),
 )  # fmt: skip
 DEFAULT = default_parameters(CARD.height, CARD.width, CARD.channels, CARD.classes)
 PUBLISHED = Negatives(share=0)
+SEEDS = 3
+RATE = 4e-3
+CACHE = Path(__file__).parent / "cache"
+Row = dict[str, float]
 MEANING = {
     "train_images": "images that the unprotected models and the locks were trained on",
     "unprotected": "accuracy of the unprotected models, mean of the seeds",
@@ -56,18 +63,29 @@ def main() -> None:
     """Train, lock, measure, for every seed and variant."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one seed, few images, default lock")
+    parser.add_argument(
+        "--seed", type=int, help="measure the rows of this seed only, for the cache"
+    )
+    parser.add_argument("--rows", default="", help="with --seed: only rows whose name has this")
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(2 if options.seed is None else 1)
     data = datasets.load("fashion-mnist")
     if options.quick:
         data = Dataset(data.name, data.train[:3000], data.test[:1000])
-    variants = list(_variants())[:2] if options.quick else list(_variants())
-    cards: dict[str, list[ReportCard]] = {variant.name: [] for variant in variants}
-    for seed in range(1 if options.quick else 3):
-        epochs = Epochs(3, 3, 6) if options.quick else Epochs()
-        for variant, card in _measured(data, variants, seed, epochs):
-            cards[variant.name].append(card)
-    report("key_lock_accuracy", _figures(data, cards), MEANING)
+    variants = _variants()[:2] if options.quick else _variants()
+    if options.seed is not None:
+        variants = [variant for variant in variants if options.rows in variant.name]
+    epochs = Epochs(3, 3, 6) if options.quick else Epochs()
+    seeds = range(1 if options.quick else SEEDS)
+    rows = {
+        variant.name: [
+            _row_of(data, variant, seed, epochs)
+            for seed in (seeds if options.seed is None else [options.seed])
+        ]
+        for variant in variants
+    }
+    if options.seed is None:
+        report("key_lock_accuracy", _figures(data, rows), MEANING)
 
 
 @dataclass(frozen=True)
@@ -75,66 +93,81 @@ class Epochs:
     """How long is trained: the unprotected model, a lock on all images, one on a tenth of them."""
 
     unprotected: int = 6
-    whole: int = 4
-    part: int = 40
+    whole: int = 6
+    part: int = 120
 
 
-def _variants() -> Iterator[Variant]:
+def _variants() -> list[Variant]:
     ours = Negatives()
-    yield Variant("default", DEFAULT, ours)
-    yield Variant("default, 10 % of the images", DEFAULT, ours, part=0.1)
-    for block in (4, 7, 14):
-        for step in ("shuffle", "flip", "substitute"):
-            yield Variant(f"{step}, M={block}", _plain(block, step), ours)
-    yield Variant("shuffle, M=4, own key a block", _plain(4, "shuffle", keys="block"), ours)
-    yield Variant("shuffle+flip, M=4, own keys", _plain(4, "shuffle+flip", keys="block"), ours)
-    for block in (4, 14):
-        yield Variant(
-            f"shuffle, M={block}, as published", _plain(block, "shuffle", labels="plain"), PUBLISHED
-        )
+    published = {m: _lock(m, "shuffle", labels="plain") for m in (4, 14)}
+    return [
+        Variant("default", DEFAULT, ours),
+        Variant("default, 10 % of the images", DEFAULT, ours, part=0.1),
+        *(
+            Variant(f"{step}, M={block}", _lock(block, step), ours)
+            for block in (4, 7, 14)
+            for step in ("shuffle", "flip", "substitute")
+        ),
+        Variant("shuffle+flip, M=4", _lock(4, "shuffle+flip"), ours),
+        *(Variant(f"shuffle, M={m}, as published", published[m], PUBLISHED) for m in published),
+    ]
 
 
-def _plain(block: int, steps: str, keys: str = "shared", labels: str = "keyed") -> LockParameters:
-    return LockParameters(block=block, steps=steps, keys=keys, labels=labels)
+def _lock(block: int, steps: str, labels: str = "keyed") -> LockParameters:
+    return LockParameters(block=block, steps=steps, labels=labels)
 
 
-def _measured(
-    data: Dataset, variants: list[Variant], seed: int, epochs: Epochs
-) -> Iterator[tuple[Variant, ReportCard]]:
-    unprotected = _fresh(seed)
-    fit(unprotected, CARD, data.train, Recipe(epochs=epochs.unprotected, seed=seed))
-    for variant in variants:
-        started = time.monotonic()
-        key = LockKey.derive(
-            np.random.default_rng(seed).bytes(32),
-            binding=b"",
-            shape=(CARD.channels, CARD.height, CARD.width),
-            classes=CARD.classes,
-            parameters=variant.parameters,
-        )
-        locked = _fresh(seed)
-        locked.load_state_dict(unprotected.state_dict())
-        lock(
-            locked,
-            CARD,
-            data.train[: round(len(data.train) * variant.part)],
-            key,
-            Recipe(epochs=epochs.whole if variant.part == 1 else epochs.part, seed=seed),
-            negatives=variant.negatives,
-            teacher=None if variant.negatives is PUBLISHED else unprotected,
-        )
-        is_default = variant.parameters == DEFAULT
-        card = report_card(
-            locked, unprotected, CARD, data.test, key, wrong_keys=1000 if is_default else 100
-        )
-        print(
-            f"seed {seed}  {variant.name:<32} unprotected {card.unprotected:.4f}  right "
-            f"{card.right:.4f}  plain {card.plain:.3f}  wrong {card.wrong_mean:.3f} "
-            f"(p95 {card.wrong_p95:.3f}, max {card.wrong_max:.3f})  "
-            f"{time.monotonic() - started:.0f} s",
-            flush=True,
-        )
-        yield variant, card
+def _row_of(data: Dataset, variant: Variant, seed: int, epochs: Epochs) -> Row:
+    """One lock of one seed, measured; from the cache where it stands there."""
+    settings = repr((CARD, variant, seed, epochs, len(data.train), Recipe(), torch.__version__))
+    kept = CACHE / f"{hashlib.sha256(settings.encode()).hexdigest()[:24]}.json"
+    if kept.exists():
+        row: Row = json.loads(kept.read_text())
+        return row
+    started = time.monotonic()
+    unprotected = _unprotected(data, seed, epochs)
+    key = LockKey.derive(
+        np.random.default_rng(seed).bytes(32),
+        binding=b"",
+        shape=(CARD.channels, CARD.height, CARD.width),
+        classes=CARD.classes,
+        parameters=variant.parameters,
+    )
+    locked = _fresh(seed)
+    locked.load_state_dict(unprotected.state_dict())
+    few = variant.part < 1
+    lock(
+        locked,
+        CARD,
+        data.train[: round(len(data.train) * variant.part)],
+        key,
+        Recipe(epochs=epochs.part if few else epochs.whole, learning_rate=RATE, seed=seed),
+        negatives=variant.negatives,
+        teacher=unprotected if few else None,
+    )
+    wrong_keys = 1000 if variant.parameters == DEFAULT else 100
+    card = report_card(locked, unprotected, CARD, data.test, key, wrong_keys=wrong_keys)
+    print(
+        f"seed {seed}  {variant.name:<28} unprotected {card.unprotected:.4f}  right "
+        f"{card.right:.4f}  plain {card.plain:.3f}  wrong {card.wrong_mean:.3f} "
+        f"(p95 {card.wrong_p95:.3f}, max {card.wrong_max:.3f})  {time.monotonic() - started:.0f} s",
+        flush=True,
+    )
+    row = {name: value for name, value in card.as_dict().items() if name != "wrong"}
+    kept.write_text(json.dumps(row))
+    return row
+
+
+def _unprotected(data: Dataset, seed: int, epochs: Epochs) -> torch.nn.Module:
+    kept = CACHE / f"unprotected-{CARD.architecture}-{len(data.train)}-{seed}-{epochs}.pt"
+    model = _fresh(seed)
+    if kept.exists():
+        model.load_state_dict(torch.load(kept, weights_only=True))
+        return model.eval()
+    fit(model, CARD, data.train, Recipe(epochs.unprotected, learning_rate=RATE, seed=seed))
+    CACHE.mkdir(exist_ok=True)
+    torch.save(model.state_dict(), kept)
+    return model
 
 
 def _fresh(seed: int) -> torch.nn.Module:
@@ -142,12 +175,12 @@ def _fresh(seed: int) -> torch.nn.Module:
     return architectures.build(CARD)
 
 
-def _figures(data: Dataset, cards: dict[str, list[ReportCard]]) -> dict[str, object]:
-    table = {name: _row(rows) for name, rows in cards.items()}
+def _figures(data: Dataset, rows: dict[str, list[Row]]) -> dict[str, object]:
+    table = {name: _summary(found) for name, found in rows.items()}
     default, part = table["default"], table["default, 10 % of the images"]
     return {
         "train_images": len(data.train),
-        "seeds": len(cards["default"]),
+        "seeds": len(rows["default"]),
         "unprotected": default["unprotected"],
         "right_loss_points": default["loss_points"],
         "plain_accuracy": default["plain"],
@@ -156,20 +189,21 @@ def _figures(data: Dataset, cards: dict[str, list[ReportCard]]) -> dict[str, obj
         "wrong_max": default["wrong_max"],
         "transfer_10pct_loss_points": part["loss_points"],
         "default": DEFAULT.as_dict(),
+        "architecture": CARD.architecture,
         "table": table,
     }
 
 
-def _row(cards: list[ReportCard]) -> dict[str, float]:
+def _summary(rows: list[Row]) -> dict[str, float]:
     def mean(name: str) -> float:
-        return round(float(np.mean([getattr(card, name) for card in cards])), 4)
+        return round(float(np.mean([row[name] for row in rows])), 4)
 
-    losses = [100 * (card.unprotected - card.right) for card in cards]
+    losses = [100 * (row["unprotected"] - row["right"]) for row in rows]
     return {
         **{name: mean(name) for name in ("unprotected", "right", "plain", "wrong_mean")},
         "wrong_p95": mean("wrong_p95"),
-        "wrong_max": max(card.wrong_max for card in cards),
-        "wrong_keys": cards[0].wrong_keys,
+        "wrong_max": max(row["wrong_max"] for row in rows),
+        "wrong_keys": rows[0]["wrong_keys"],
         "loss_points": round(float(np.mean(losses)), 2),
         "loss_points_worst_seed": round(max(losses), 2),
     }

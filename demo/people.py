@@ -14,7 +14,7 @@ from spellmark.training.inference import accuracy
 Show = Callable[[float, str], None]
 
 CARD = ModelCard(
-    architecture="small-cnn",
+    architecture="small-resnet",
     classes=10,
     channels=1,
     height=28,
@@ -34,14 +34,14 @@ class Sizes:
     """How much of everything; the tests tell the story with less."""
 
     owner_images: int = 8000
-    owner_epochs: int = 6
-    lock_images: int = 6000
-    lock_epochs: int = 8
-    wrong_keys: int = 100
+    owner_epochs: int = 8
+    lock_images: int = 8000
+    lock_epochs: int = 16
+    lock_seeds: int = 1
+    wrong_keys: int = 1000
     thief_images: int = 1000
     thief_epochs: int = 3
     innocent_epochs: int = 5
-    decoys: int = 999
     probes: int = 50
     alpha: float = 0.001
 

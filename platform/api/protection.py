@@ -64,7 +64,7 @@ class KeyLockInput(serializers.Serializer[Any]):
     commitment = serializers.UUIDField()
     key_file = serializers.JSONField(binary=False, write_only=True)
     dataset = serializers.CharField(max_length=100)
-    epochs = serializers.IntegerField(min_value=1, max_value=1000, default=8)
+    epochs = serializers.IntegerField(min_value=1, max_value=1000, default=16)
     images = serializers.IntegerField(min_value=100, default=6000)
     wrong_keys = serializers.IntegerField(
         min_value=LEAST_WRONG_KEYS, max_value=100_000, default=LEAST_WRONG_KEYS

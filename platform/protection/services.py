@@ -109,7 +109,7 @@ def key_lock_create(
     commitment: Commitment,
     key: KeyFile,
     dataset: str,
-    epochs: int = 8,
+    epochs: int = 16,
     images: int = 6000,
     wrong_keys: int = LEAST_WRONG_KEYS,
     seeds: int = 3,

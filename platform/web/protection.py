@@ -99,9 +99,10 @@ class LockForm(forms.Form):
     epochs = forms.IntegerField(
         min_value=1,
         max_value=1000,
-        initial=8,
+        initial=16,
         label="Rounds of training",
-        help_text="More rounds win back a little accuracy and take longer.",
+        help_text="More rounds win back accuracy and take longer; the fewer the images, the more "
+        "of them help.",
     )
     images = forms.IntegerField(
         min_value=100,

@@ -26,14 +26,11 @@ SIZES = Sizes(
     owner_images=4000,
     owner_epochs=3,
     lock_images=3000,
-    lock_epochs=4,
-    wrong_keys=20,
+    lock_epochs=12,
     thief_images=1000,
     thief_epochs=2,
     innocent_epochs=2,
-    decoys=499,
     probes=40,
-    alpha=0.002,
 )
 
 
@@ -54,8 +51,9 @@ def test_the_story_ends_as_it_should(told: Story, folder: Path):
     assert figures.right_accuracy > 0.7
     assert figures.plain_accuracy < figures.right_accuracy - 0.3
     assert figures.wrong_mean < 0.35
-    assert (figures.thief_verdict, figures.innocent_verdict) == ("match", "no match")
-    assert figures.thief_p == 0.002 < figures.innocent_p
+    assert figures.thief_verdict == "match"
+    assert figures.innocent_verdict in ("no match", "inconclusive")
+    assert figures.thief_p <= SIZES.alpha < figures.innocent_p
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -90,7 +88,7 @@ def test_a_lock_job_whose_worker_was_killed_goes_on_at_its_epoch(
         dataset="fashion-mnist",
         epochs=4,
         images=2000,
-        wrong_keys=10,
+        seeds=1,
     )
     job = f"jobs/{protection['job']['id']}"
     _until(lambda: "epoch 2 of 4: loss" in _lines(owner.get(job)))
@@ -119,8 +117,6 @@ def test_a_run_whose_worker_was_killed_asks_nothing_twice(
             suspect=suspect["id"],
             protection=protection["id"],
             key_file=json.loads(key.dumps()),
-            alpha=0.01,
-            decoys=99,
             probes=probes,
         )
         _until(lambda: len(server.asked) >= 8)

@@ -69,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     lock.add_argument("--data", required=True, help="a data set's name, or a path to one")
     lock.add_argument("--images", type=int, help="use only this many training images")
-    lock.add_argument("--epochs", type=int, default=8)
+    lock.add_argument("--epochs", type=int, default=16)
+    lock.add_argument("--learning-rate", type=float, default=4e-3)
     lock.add_argument("--wrong-keys", type=int, default=1000)
     lock.add_argument("--output", type=Path, required=True)
     lock.set_defaults(run=_lock)
@@ -160,7 +161,8 @@ def _lock(options: argparse.Namespace) -> int:
             card,
             data.train[: options.images],
             key,
-            Recipe(epochs=options.epochs),
+            Recipe(epochs=options.epochs, learning_rate=options.learning_rate),
+            teacher=unprotected,
             progress=bar,
         )
     with _Bar("measuring") as bar:

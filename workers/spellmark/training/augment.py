@@ -6,7 +6,7 @@ import numpy.typing as npt
 Images = npt.NDArray[np.uint8]
 
 
-def vary(images: Images, generator: np.random.Generator, *, most: float = 0.1) -> Images:
+def vary(images: Images, generator: np.random.Generator, *, most: float = 0.04) -> Images:
     """Shift, mirror and mix images: uint8 (n, C, H, W), a new array back.
 
     Every image is shifted by up to `most` of its size, its edge repeated; half of them are mirrored

@@ -24,7 +24,7 @@ class Recipe:
 
     epochs: int = 8
     batch: int = 128
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     weight_decay: float = 1e-4
     seed: int = 0
 

@@ -18,14 +18,15 @@ KEYS_A_BATCH = 8
 class Negatives:
     """How many negatives a batch gets, and of which kinds.
 
-    share: negatives for each keyed image, 0 (the published recipe) or more.
+    share: negatives for each keyed image, 0 (the published recipe) or more. More of them bring
+    wrong keys closer to guessing, and cost accuracy and time.
     near: the share of them that are near keys: values partly under the right key, partly under a
     wrong one or plain, as a thief sees them who searches for the key step by step. The rest is one
     half plain images, one half images under wrong keys.
     nearest: the largest share of a block's values that a near key has right, in [0, 1].
     """
 
-    share: float = 1.0
+    share: float = 1 / 3
     near: float = 0.25
     nearest: float = 0.8
 
