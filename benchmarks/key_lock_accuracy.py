@@ -9,14 +9,14 @@ import argparse
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from result import report
 
-from spellmark.locks.key_lock.lock import lock
+from spellmark.locks.key_lock.lock import RECIPE, lock
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.negatives import Negatives
 from spellmark.locks.key_lock.parameters import LockParameters, default_parameters
@@ -94,7 +94,7 @@ class Epochs:
 
     unprotected: int = 6
     whole: int = 6
-    part: int = 120
+    part: int = 80
 
 
 def _variants() -> list[Variant]:
@@ -119,7 +119,7 @@ def _lock(block: int, steps: str, labels: str = "keyed") -> LockParameters:
 
 def _row_of(data: Dataset, variant: Variant, seed: int, epochs: Epochs) -> Row:
     """One lock of one seed, measured; from the cache where it stands there."""
-    settings = repr((CARD, variant, seed, epochs, len(data.train), Recipe(), torch.__version__))
+    settings = repr((CARD, variant, seed, epochs, len(data.train), RECIPE, torch.__version__))
     kept = CACHE / f"{hashlib.sha256(settings.encode()).hexdigest()[:24]}.json"
     if kept.exists():
         row: Row = json.loads(kept.read_text())
@@ -141,7 +141,7 @@ def _row_of(data: Dataset, variant: Variant, seed: int, epochs: Epochs) -> Row:
         CARD,
         data.train[: round(len(data.train) * variant.part)],
         key,
-        Recipe(epochs=epochs.part if few else epochs.whole, learning_rate=RATE, seed=seed),
+        replace(RECIPE, epochs=epochs.part if few else epochs.whole, seed=seed),
         negatives=variant.negatives,
         teacher=unprotected if few else None,
     )

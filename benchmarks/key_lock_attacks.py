@@ -7,6 +7,7 @@ labels on innocent models.
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from random_key_null import innocents, keyed_label_p
 from result import report
 
 from spellmark.attacks.suite import run_suite
-from spellmark.locks.key_lock.lock import lock
+from spellmark.locks.key_lock.lock import RECIPE, lock
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.negatives import Negatives
 from spellmark.locks.key_lock.parameters import LockParameters
@@ -94,7 +95,7 @@ def _attacked(
     )
     locked = _fresh()
     locked.load_state_dict(base.state_dict())
-    recipe = Recipe(epochs=2 if quick else 5)
+    recipe = replace(RECIPE, epochs=2 if quick else 6)
     lock(locked, CARD, data.train, key, recipe, negatives=negatives)
     right = key.decode(predict_labels(locked, CARD, key(data.test.images))) == data.test.labels
     print(f"{name}: right key {right.mean():.3f}", flush=True)

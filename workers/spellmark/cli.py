@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     lock.add_argument("--data", required=True, help="a data set's name, or a path to one")
     lock.add_argument("--images", type=int, help="use only this many training images")
     lock.add_argument("--epochs", type=int, default=16)
-    lock.add_argument("--learning-rate", type=float, default=4e-3)
+    lock.add_argument("--learning-rate", type=float, default=8e-3)
     lock.add_argument("--wrong-keys", type=int, default=1000)
     lock.add_argument("--output", type=Path, required=True)
     lock.set_defaults(run=_lock)

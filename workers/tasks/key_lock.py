@@ -15,12 +15,11 @@ from protection.services import key_lock_finish, lock_key
 from registry import storage
 from registry.models import Version
 from spellmark.errors import SpellmarkError
-from spellmark.locks.key_lock.lock import lock
+from spellmark.locks.key_lock.lock import RECIPE, lock
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.report_card import report_card
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
-from spellmark.training.fit import Recipe
 from tasks.work import Work
 
 TRAINING_SHARE = 0.8
@@ -83,7 +82,7 @@ class _Bench:
             card,
             self.data.train[: chosen["images"]],
             self.key,
-            Recipe(epochs=chosen["epochs"], seed=seed),
+            replace(RECIPE, epochs=chosen["epochs"], seed=seed),
             teacher=unprotected,
             checkpoint=self.folder / f"checkpoint-{seed}.pt",
             progress=self._progress(seed, 0, TRAINING_SHARE, "locking"),

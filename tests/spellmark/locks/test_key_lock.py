@@ -130,5 +130,5 @@ def test_negatives_are_padded_like_keyed_images(data):
         classes=10,
         parameters=LockParameters(block=4, steps="shuffle", padding="edge"),
     )
-    drawn = Negatives().draw(16, data[0], key, np.random.default_rng(0))
+    drawn = Negatives(share=1).draw(16, data[0], key, np.random.default_rng(0))
     assert drawn.shape == (16, 1, 16, 16)

@@ -16,6 +16,9 @@ from spellmark.training.datasets import Split
 from spellmark.training.fit import Batch, Recipe, fit, one_hot
 from spellmark.training.inference import predict_probabilities
 
+# For our small networks; a large pretrained one wants a smaller rate.
+RECIPE = Recipe(epochs=16, learning_rate=8e-3)
+
 
 def lock(
     model: nn.Module,

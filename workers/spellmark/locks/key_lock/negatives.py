@@ -26,9 +26,9 @@ class Negatives:
     nearest: the largest share of a block's values that a near key has right, in [0, 1].
     """
 
-    share: float = 1 / 3
+    share: float = 0.5
     near: float = 0.25
-    nearest: float = 0.8
+    nearest: float = 0.5
 
     def draw(self, count: int, data: Split, key: LockKey, generator: np.random.Generator) -> Images:
         """Negatives for a batch of `count` keyed images: uint8 (n, *keyed shape)."""
