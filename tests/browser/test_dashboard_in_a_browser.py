@@ -92,8 +92,8 @@ def test_an_owner_registers_publishes_and_commits_to_a_key(alice_visits: Visitor
 def test_the_options_are_those_that_were_chosen(step1: Visitor):
     page = step1.page
     page.get_by_text("More settings").click()
-    for name in ("Shuffle the values in a block", "Move whole blocks"):
-        page.get_by_label(name).set_checked(name.startswith("Move"))
+    for name in ("Move whole blocks", "Flip chosen values", "Shuffle the values in a block"):
+        page.get_by_label(name).set_checked(not name.startswith("Shuffle"))
     page.get_by_label("2 pixels").check()
     page.get_by_label("Share of values").fill("30")
     page.get_by_label("Each block its own").check()

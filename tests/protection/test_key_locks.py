@@ -71,7 +71,7 @@ def test_a_lock_starts_as_a_job_with_the_key_sealed(alice_actor, acme, commitmen
     assert KeyFile.loads(unseal(job)["key"]) == KEY
     assert protection.source == commitment.version
     assert (protection.result, protection.report_card) == (None, None)
-    assert protection.settings == {"epochs": 8, "images": 6000, "wrongKeys": 1000, "seeds": 3}
+    assert protection.settings == {"epochs": 16, "images": 6000, "wrongKeys": 1000, "seeds": 3}
 
 
 @pytest.mark.parametrize(

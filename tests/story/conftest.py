@@ -16,6 +16,8 @@ LEASE_SECONDS = 3
 def platform(tmp_path_factory) -> Iterator[Platform]:
     home = tmp_path_factory.mktemp("platform")
     environment = {
+        # Two platforms may run side by side, and threads that wait for a core cost more than one.
+        "OMP_NUM_THREADS": "1",
         "SPELLMARK_EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8",
         "SPELLMARK_DATA": str(DATA),
         "SPELLMARK_JOB_LEASE_SECONDS": str(LEASE_SECONDS),
