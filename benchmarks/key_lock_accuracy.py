@@ -55,6 +55,8 @@ class Variant:
     name: str
     parameters: LockParameters
     negatives: Negatives
+    # Whether the unprotected model teaches.
+    taught: bool = False
     # Of the training images, how many the lock sees.
     part: float = 1.0
 
@@ -75,7 +77,7 @@ def main() -> None:
     variants = _variants()[:2] if options.quick else _variants()
     if options.seed is not None:
         variants = [variant for variant in variants if options.rows in variant.name]
-    epochs = Epochs(3, 3, 6) if options.quick else Epochs()
+    epochs = Epochs(3, 3, 6, 12) if options.quick else Epochs()
     seeds = range(1 if options.quick else SEEDS)
     rows = {
         variant.name: [
@@ -90,10 +92,12 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Epochs:
-    """How long is trained: the unprotected model, a lock on all images, one on a tenth of them."""
+    """How long is trained: the unprotected model, a lock on labels, one that is taught, on all
+    images and on a tenth of them."""
 
     unprotected: int = 6
-    whole: int = 6
+    labels: int = 6
+    taught: int = 12
     part: int = 80
 
 
@@ -101,8 +105,9 @@ def _variants() -> list[Variant]:
     ours = Negatives()
     published = {m: _lock(m, "shuffle", labels="plain") for m in (4, 14)}
     return [
-        Variant("default", DEFAULT, ours),
-        Variant("default, 10 % of the images", DEFAULT, ours, part=0.1),
+        Variant("default", DEFAULT, ours, taught=True),
+        Variant("default, 10 % of the images", DEFAULT, ours, taught=True, part=0.1),
+        Variant("shuffle, M=4, own keys", DEFAULT, ours),
         *(
             Variant(f"{step}, M={block}", _lock(block, step), ours)
             for block in (4, 7, 14)
@@ -119,7 +124,18 @@ def _lock(block: int, steps: str, labels: str = "keyed") -> LockParameters:
 
 def _row_of(data: Dataset, variant: Variant, seed: int, epochs: Epochs) -> Row:
     """One lock of one seed, measured; from the cache where it stands there."""
-    settings = repr((CARD, variant, seed, epochs, len(data.train), RECIPE, torch.__version__))
+    settings = repr(
+        (
+            CARD,
+            variant,
+            seed,
+            _length(variant, epochs),
+            epochs.unprotected,
+            len(data.train),
+            RECIPE,
+            torch.__version__,
+        )
+    )
     kept = CACHE / f"{hashlib.sha256(settings.encode()).hexdigest()[:24]}.json"
     if kept.exists():
         row: Row = json.loads(kept.read_text())
@@ -135,17 +151,16 @@ def _row_of(data: Dataset, variant: Variant, seed: int, epochs: Epochs) -> Row:
     )
     locked = _fresh(seed)
     locked.load_state_dict(unprotected.state_dict())
-    few = variant.part < 1
     lock(
         locked,
         CARD,
         data.train[: round(len(data.train) * variant.part)],
         key,
-        replace(RECIPE, epochs=epochs.part if few else epochs.whole, seed=seed),
+        replace(RECIPE, epochs=_length(variant, epochs), seed=seed),
         negatives=variant.negatives,
-        teacher=unprotected if few else None,
+        teacher=unprotected if variant.taught else None,
     )
-    wrong_keys = 1000 if variant.parameters == DEFAULT else 100
+    wrong_keys = 1000 if variant.taught else 100
     card = report_card(locked, unprotected, CARD, data.test, key, wrong_keys=wrong_keys)
     print(
         f"seed {seed}  {variant.name:<28} unprotected {card.unprotected:.4f}  right "
@@ -158,8 +173,16 @@ def _row_of(data: Dataset, variant: Variant, seed: int, epochs: Epochs) -> Row:
     return row
 
 
+def _length(variant: Variant, epochs: Epochs) -> int:
+    if not variant.taught:
+        return epochs.labels
+    return epochs.taught if variant.part == 1 else epochs.part
+
+
 def _unprotected(data: Dataset, seed: int, epochs: Epochs) -> torch.nn.Module:
-    kept = CACHE / f"unprotected-{CARD.architecture}-{len(data.train)}-{seed}-{epochs}.pt"
+    kept = (
+        CACHE / f"unprotected-{CARD.architecture}-{len(data.train)}-{seed}-{epochs.unprotected}.pt"
+    )
     model = _fresh(seed)
     if kept.exists():
         model.load_state_dict(torch.load(kept, weights_only=True))
