@@ -19,8 +19,8 @@ MEANING = {
     "second_start_s": "seconds of the same command once more",
     "right_accuracy": "locked model, right key",
     "plain_accuracy": "locked model, plain images",
-    "wrong_mean": "locked model, mean over 100 wrong keys",
-    "thief_p": "p-value of the thief's copy (999 decoys)",
+    "wrong_mean": "locked model, mean over 1,000 wrong keys",
+    "thief_p": "exact p-value of the thief's copy, by keyed labels",
     "innocent_p": "p-value of the innocent model",
 }
 
