@@ -50,7 +50,7 @@ def main() -> None:
         "first_demo_s": round(first, 1),
         "second_start_s": round(second, 1),
         **{
-            name: round(story[name], 4)
+            name: float(f"{story[name]:.3g}")
             for name in (
                 "unprotected_accuracy", "right_accuracy", "plain_accuracy", "wrong_mean",
                 "wrong_p95", "wrong_max", "thief_accuracy", "innocent_accuracy", "thief_p",
