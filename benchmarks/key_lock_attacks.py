@@ -95,8 +95,16 @@ def _attacked(
     )
     locked = _fresh()
     locked.load_state_dict(base.state_dict())
-    recipe = replace(RECIPE, epochs=2 if quick else 6)
-    lock(locked, CARD, data.train, key, recipe, negatives=negatives)
+    taught = negatives.share > 0  # the published recipe has neither negatives nor a teacher
+    lock(
+        locked,
+        CARD,
+        data.train,
+        key,
+        replace(RECIPE, epochs=2 if quick else 12 if taught else 6),
+        negatives=negatives,
+        teacher=base if taught else None,
+    )
     right = key.decode(predict_labels(locked, CARD, key(data.test.images))) == data.test.labels
     print(f"{name}: right key {right.mean():.3f}", flush=True)
     started = time.monotonic()
