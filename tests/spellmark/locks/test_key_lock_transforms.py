@@ -1,6 +1,7 @@
 """The composed kernel against the definition, written out block by block and value by value."""
 
 import hashlib
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -128,6 +129,37 @@ def test_it_has_its_known_answers(parameters, shape, known):
     image = np.arange(np.prod(shape), dtype=np.uint8).reshape(1, *shape)
     keyed = Transform.from_key(KEY, Geometry(*shape, parameters.block), parameters)(image)
     assert hashlib.sha256(keyed.tobytes()).hexdigest()[:16] == known
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000), some_parameters)
+def test_a_random_transform_is_one_of_the_same_kind(seed, parameters):
+    """What a key draws, a random transform draws as well: so many flips, tables and moves."""
+    geometry, images = Geometry(3, 12, 12, parameters.block), _images((3, 12, 12))
+    drawn = Transform.random(np.random.default_rng(seed), geometry, parameters)
+    keyed = Transform.from_key(seed.to_bytes(32, "big"), geometry, parameters)
+    assert np.array_equal(drawn.inverse(drawn(images)), images)
+    for name in ("index", "mask", "which"):
+        mine, theirs = getattr(drawn, name), getattr(keyed, name)
+        assert (mine is None) == (theirs is None)
+    if drawn.mask is not None:
+        assert np.count_nonzero(drawn.mask) == np.count_nonzero(keyed.mask)
+    if drawn.which is not None:
+        assert len(drawn.tables) == len(keyed.tables) or parameters.tables == "channel"
+        assert (np.sort(drawn.tables, axis=1) == np.arange(256)).all()
+
+
+def test_random_transforms_are_uniform():
+    """Each of the 24 orders of a 2×2 block comes as often, within five standard deviations."""
+    generator, parameters = np.random.default_rng(0), LockParameters(block=2, steps="shuffle")
+    seen = Counter(
+        tuple(range(4)) if drawn.index is None else tuple(drawn.index.tolist())
+        for drawn in (
+            Transform.random(generator, Geometry(1, 2, 2, 2), parameters) for _ in range(4800)
+        )
+    )
+    assert len(seen) == 24
+    assert all(abs(count - 200) < 5 * 200**0.5 for count in seen.values())
 
 
 def test_padding_repeats_the_last_row_and_column():

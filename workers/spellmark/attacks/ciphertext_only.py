@@ -8,10 +8,10 @@ import numpy.typing as npt
 from scipy.optimize import quadratic_assignment
 
 from spellmark.attacks.attack import AttackResult, Attempt, Images, Progress, Target
-from spellmark.attacks.key_guess import Chosen, KeyGuess, Order
+from spellmark.attacks.key_guess import KeyGuess
 from spellmark.attacks.search_key import BATCH, Found, found_result, likelihood_of
 from spellmark.locks.key_lock.parameters import FLIP, SCRAMBLE, SHUFFLE
-from spellmark.locks.key_lock.transforms import block_places
+from spellmark.locks.key_lock.transforms import Chosen, Order, block_places
 from spellmark.training.datasets import Split
 
 Values = npt.NDArray[np.float64]

@@ -1,12 +1,10 @@
 """A thief's guess of a key, step by step as the lock draws it."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from spellmark.locks.key_lock.kernels import smallest_unsigned
 from spellmark.locks.key_lock.parameters import (
     FLIP,
     SCRAMBLE,
@@ -15,10 +13,13 @@ from spellmark.locks.key_lock.parameters import (
     Geometry,
     LockParameters,
 )
-from spellmark.locks.key_lock.transforms import NO_TABLES, Transform, block_places
-
-Order = npt.NDArray[np.int64]
-Chosen = npt.NDArray[np.bool_]
+from spellmark.locks.key_lock.transforms import (
+    Chosen,
+    Order,
+    Transform,
+    block_places,
+    table_numbers,
+)
 
 
 @dataclass(frozen=True)
@@ -84,36 +85,14 @@ class KeyGuess:
         places = block_places(self.geometry)
         shape = places.shape
         source = np.take_along_axis(places[self.blocks], np.broadcast_to(self.order, shape), axis=1)
-        g = self.geometry
-        _, height, width = g.keyed_shape
-        padded = np.pad(
-            np.arange(np.prod(g.shape)).reshape(g.shape),
-            ((0, 0), (0, height - g.height), (0, width - g.width)),
-            mode="edge",
-        ).ravel()
-        index = smallest_unsigned(padded[_laid_out(places, source)], int(np.prod(g.shape)))
-        mask = which = None
-        tables = NO_TABLES
-        if self.flipped.any():
-            mask = _laid_out(places, np.broadcast_to(self.flipped, shape) * np.uint8(255))
-        if self.substituted.any():
-            tables = np.concatenate([np.arange(256, dtype=np.uint8)[None], self.tables])
-            numbers = np.where(self.substituted, 1 + table_numbers(g, self.parameters), 0)
-            numbers = _laid_out(places, np.broadcast_to(numbers, shape))
-            which = smallest_unsigned(numbers, len(tables))
-        return Transform(g, index, mask, which, tables)
-
-
-def table_numbers(geometry: Geometry, parameters: LockParameters) -> Order:
-    """Which table each value would use, (rows, positions): shared, its channel's or its own."""
-    rows = geometry.blocks if parameters.keys == "block" else 1
-    own = np.arange(rows * geometry.positions).reshape(rows, -1)
-    if parameters.tables == "shared":
-        return np.zeros_like(own)
-    return own % geometry.channels if parameters.tables == "channel" else own
-
-
-def _laid_out(places: Order, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    flat = np.empty(places.size, values.dtype)
-    flat[places] = values
-    return flat
+        flipped = np.broadcast_to(self.flipped, shape) if self.flipped.any() else None
+        if not self.substituted.any():
+            return Transform.compose(self.geometry, source, flipped)
+        numbers = 1 + table_numbers(self.geometry, self.parameters)
+        return Transform.compose(
+            self.geometry,
+            source,
+            flipped,
+            np.broadcast_to(np.where(self.substituted, numbers, 0), shape),
+            np.concatenate([np.arange(256, dtype=np.uint8)[None], self.tables]),
+        )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spellmark.attacks.attack import AttackError, AttackResult, Attempt, Images, Progress, Target
-from spellmark.attacks.key_guess import KeyGuess, Order, table_numbers
+from spellmark.attacks.key_guess import KeyGuess
 from spellmark.attacks.search_key import Found, found_result
 from spellmark.locks.key_lock.parameters import (
     FLIP,
@@ -19,7 +19,7 @@ from spellmark.locks.key_lock.parameters import (
     Geometry,
     LockParameters,
 )
-from spellmark.locks.key_lock.transforms import block_places
+from spellmark.locks.key_lock.transforms import Order, block_places, table_numbers
 from spellmark.training.datasets import Split
 
 Series = npt.NDArray[Any]

@@ -11,9 +11,10 @@ from torch import nn
 
 from spellmark.attacks.attack import AttackResult, Attempt, Progress, Target, assignment
 from spellmark.attacks.front import FrontedModel, InBlocks, sinkhorn
-from spellmark.attacks.key_guess import KeyGuess, table_numbers
+from spellmark.attacks.key_guess import KeyGuess
 from spellmark.attacks.search_key import BATCH, Found, climb, found_result, likelihood_of
 from spellmark.locks.key_lock.parameters import FLIP, SCRAMBLE, SHUFFLE, SUBSTITUTE
+from spellmark.locks.key_lock.transforms import table_numbers
 from spellmark.training.datasets import Split
 
 KNOTS = 16

@@ -12,6 +12,8 @@ from spellmark.training.datasets import Split
 Images = npt.NDArray[np.uint8]
 
 KEYS_A_BATCH = 8
+# Of the near keys' other values, how many are under a wrong key; the rest are plain.
+FROM_WRONG_KEYS = 0.7
 
 
 @dataclass(frozen=True)
@@ -34,23 +36,18 @@ class Negatives:
         """Negatives for a batch of `count` keyed images: uint8 (n, *keyed shape)."""
         total = round(count * self.share)
         images = data.images[generator.integers(len(data), size=total)]
-        padded = _padded(images, key)
+        result = _padded(images, key)
         plain = round(total * (1 - self.near) / 2)
         wrong = total - plain - round(total * self.near)
-        result = padded.copy()
         for part in _parts(plain, plain + wrong):
-            result[part] = self._wrong(key, generator)(images[part])
+            result[part] = _wrong(key, generator)(images[part])
         for part in _parts(plain + wrong, total):
             chosen = int(generator.integers(len(key.transforms)))
-            others = self._wrong(key, generator)(images[part])
-            if generator.random() < 0.3:
-                others = padded[part]
+            if generator.random() < FROM_WRONG_KEYS:
+                result[part] = _wrong(key, generator)(images[part])
             right = self._right(key, generator)
-            result[part] = np.where(right, key(images[part], chosen), others)
+            result[part] = np.where(right, key(images[part], chosen), result[part])
         return result
-
-    def _wrong(self, key: LockKey, generator: np.random.Generator) -> Transform:
-        return Transform.from_key(generator.bytes(32), key.geometry, key.parameters)
 
     def _right(self, key: LockKey, generator: np.random.Generator) -> npt.NDArray[np.bool_]:
         """Which values of an image a near key has right: bool (*keyed shape)."""
@@ -60,6 +57,10 @@ class Negatives:
         flat = np.empty(g.blocks * g.positions, np.bool_)
         flat[block_places(g)] = drawn < generator.random() * self.nearest
         return flat.reshape(g.keyed_shape)
+
+
+def _wrong(key: LockKey, generator: np.random.Generator) -> Transform:
+    return Transform.random(generator, key.geometry, key.parameters)
 
 
 def _padded(images: Images, key: LockKey) -> Images:

@@ -1,7 +1,9 @@
 """The keyed transform of an image batch, the same at training and at inference."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -23,6 +25,9 @@ from spellmark.secrets import permutation, subkey
 
 Images = npt.NDArray[np.uint8]
 Order = npt.NDArray[np.int64]
+Chosen = npt.NDArray[np.bool_]
+# Permutations of range(size) for a purpose: one for each of the numbered rows, (rows, size).
+Orders = Callable[[str, Sequence[int], int], Order]
 Kind = TypeVar("Kind", bound=np.generic)
 
 NO_TABLES = np.empty((0, 256), np.uint8)
@@ -47,23 +52,47 @@ class Transform:
     @classmethod
     def from_key(cls, key: bytes, geometry: Geometry, parameters: LockParameters) -> "Transform":
         """The transform of a 32-byte sub-key; each step draws from a sub-key of its own."""
-        draw = _Draw(key, geometry, parameters)
+
+        def orders(purpose: str, rows: Sequence[int], size: int) -> Order:
+            step = subkey(key, binding=b"", scheme=SCHEME, purpose=purpose)
+            return np.asarray([permutation(step, size, row=row) for row in rows])
+
+        return _drawn(orders, geometry, parameters)
+
+    @classmethod
+    def random(
+        cls, generator: np.random.Generator, geometry: Geometry, parameters: LockParameters
+    ) -> "Transform":
+        """A transform that is no secret, distributed as those of keys and drawn much faster."""
+
+        def orders(_purpose: str, rows: Sequence[int], size: int) -> Order:
+            return generator.permuted(np.tile(np.arange(size), (len(rows), 1)), axis=1)
+
+        return _drawn(orders, geometry, parameters)
+
+    @classmethod
+    def compose(
+        cls,
+        geometry: Geometry,
+        source: Order,
+        flipped: Chosen | None = None,
+        numbers: Order | None = None,
+        tables: Images = NO_TABLES,
+    ) -> "Transform":
+        """A transform from its steps, all of them given block by block as (blocks, positions).
+
+        source: the flat position in the padded image that comes to each place. flipped: which
+        values are inverted then. numbers: whose of the tables, uint8 (any number, 256), looks each
+        value up at last.
+        """
         places = block_places(geometry)
-        source = places
-        if parameters.has(SCRAMBLE):
-            source = source[draw.order(SCRAMBLE, 1, geometry.blocks)[0]]
-        if parameters.has(SHUFFLE):
-            source = np.take_along_axis(source, draw.per_block(SHUFFLE), axis=1)
-        mask = which = None
-        tables = NO_TABLES
-        if parameters.has(FLIP):
-            mask = _laid_out(places, draw.chosen(FLIP) * np.uint8(255))
-        if parameters.has(SUBSTITUTE):
-            tables, numbers = draw.substitution()
-            which = kernels.smallest_unsigned(_laid_out(places, numbers), len(tables))
-        index = None
-        if source is not places or geometry.keyed_shape != geometry.shape:
+        index = mask = which = None
+        if geometry.keyed_shape != geometry.shape or not np.array_equal(source, places):
             index = _from_image(geometry, _laid_out(places, source))
+        if flipped is not None:
+            mask = _laid_out(places, flipped * np.uint8(255))
+        if numbers is not None:
+            which = kernels.smallest_unsigned(_laid_out(places, numbers), len(tables))
         return cls(geometry, index, mask, which, tables)
 
     def __call__(self, images: Images) -> Images:
@@ -82,16 +111,17 @@ class Transform:
         if self.which is not None:
             backwards = np.argsort(self.tables, axis=1).astype(np.uint8)
             plain = kernels.apply(plain, None, None, self.which, backwards)
-        if self.mask is not None:
-            plain = plain ^ self.mask
+        back = np.arange(math.prod(self.geometry.shape))
         if self.index is not None:
             # Padding copies some values: any of the copies will do.
-            back = np.empty(np.prod(self.geometry.shape), np.int64)
             back[self.index] = np.arange(len(self.index))
-            plain = plain[:, back]
+        mask = None if self.mask is None else self.mask[back]
+        index = kernels.smallest_unsigned(back, plain.shape[1])
+        plain = kernels.apply(plain, index, mask, None, NO_TABLES)
         return plain.reshape(len(images), *self.geometry.shape)
 
 
+@cache
 def block_places(geometry: Geometry) -> Order:
     """Flat positions of every block's values: (blocks, positions), by row, column, channel.
 
@@ -99,49 +129,49 @@ def block_places(geometry: Geometry) -> Order:
     """
     g, m = geometry, geometry.block
     flat = np.arange(np.prod(g.keyed_shape)).reshape(g.channels, g.rows, m, g.columns, m)
-    return np.ascontiguousarray(flat.transpose(1, 3, 2, 4, 0)).reshape(g.blocks, g.positions)
+    places = np.ascontiguousarray(flat.transpose(1, 3, 2, 4, 0)).reshape(g.blocks, g.positions)
+    places.flags.writeable = False  # one array serves all
+    return places
 
 
-@dataclass(frozen=True)
-class _Draw:
-    """Draws what the steps need; `keys` says whether blocks share it or have their own."""
+def table_numbers(geometry: Geometry, parameters: LockParameters) -> Order:
+    """Which table each value of a block would use, from 0: int64 (rows, positions).
 
-    key: bytes
-    geometry: Geometry
-    parameters: LockParameters
+    Rows are the blocks if each has a key of its own, else one.
+    """
+    rows = geometry.blocks if parameters.keys == "block" else 1
+    own = np.arange(rows * geometry.positions).reshape(rows, -1)
+    if parameters.tables == "shared":
+        return np.zeros_like(own)
+    return own % geometry.channels if parameters.tables == "channel" else own
 
-    def order(self, purpose: str, count: int, size: int) -> Order:
-        """Permutations of range(size): (count, size)."""
-        key = subkey(self.key, binding=b"", scheme=SCHEME, purpose=purpose)
-        return np.asarray([permutation(key, size, row=row) for row in range(count)])
 
-    def per_block(self, purpose: str) -> Order:
-        """A permutation of a block's positions for each block: (blocks, positions)."""
-        own = self.parameters.keys == "block"
-        orders = self.order(purpose, self.geometry.blocks if own else 1, self.geometry.positions)
-        return np.broadcast_to(orders, (self.geometry.blocks, self.geometry.positions))
+def _drawn(orders: Orders, geometry: Geometry, parameters: LockParameters) -> Transform:
+    """Draw what the steps need; blocks share it, or each has its own row."""
+    places = block_places(geometry)
+    rows = range(geometry.blocks if parameters.keys == "block" else 1)
+    touched = max(1, geometry.positions * parameters.masked // 100)
 
-    def chosen(self, step: str) -> npt.NDArray[np.bool_]:
-        """Which positions a step touches: exactly the masked share of every block."""
-        count = max(1, self.geometry.positions * self.parameters.masked // 100)
-        return self.per_block(f"{step} mask") < count
+    def per_block(purpose: str) -> Order:
+        drawn = orders(purpose, rows, geometry.positions)
+        return np.broadcast_to(drawn, places.shape)
 
-    def substitution(self) -> tuple[Images, Order]:
-        """Tables (any number, 256) and each position's table number; the identity where none."""
-        g, chosen = self.geometry, self.chosen(SUBSTITUTE)
-        if self.parameters.tables == "shared":
-            numbers = np.ones_like(chosen, np.int64)
-        elif self.parameters.tables == "channel":
-            numbers = np.broadcast_to(1 + np.arange(g.positions) % g.channels, chosen.shape)
-        else:
-            own = np.arange(chosen.size if self.parameters.keys == "block" else g.positions)
-            numbers = np.broadcast_to(1 + own.reshape(-1, g.positions), chosen.shape)
-        numbers = np.where(chosen, numbers, 0)
-        # Tables that no position uses are not drawn; each keeps its number's keystream.
-        used, numbers = np.unique(numbers, return_inverse=True)
-        key = subkey(self.key, binding=b"", scheme=SCHEME, purpose=SUBSTITUTE)
-        drawn = [permutation(key, 256, row=int(row)) if row else list(range(256)) for row in used]
-        return np.asarray(drawn, np.uint8), numbers.reshape(chosen.shape)
+    source, flipped, numbers, tables = places, None, None, NO_TABLES
+    if parameters.has(SCRAMBLE):
+        source = source[orders(SCRAMBLE, range(1), geometry.blocks)[0]]
+    if parameters.has(SHUFFLE):
+        source = np.take_along_axis(source, per_block(SHUFFLE), axis=1)
+    if parameters.has(FLIP):
+        flipped = per_block(f"{FLIP} mask") < touched
+    if parameters.has(SUBSTITUTE):
+        chosen = per_block(f"{SUBSTITUTE} mask") < touched
+        # Table 0 is the identity; of the others only those in use are drawn.
+        wanted = np.where(chosen, 1 + table_numbers(geometry, parameters), 0)
+        used, numbers = np.unique(wanted, return_inverse=True)
+        numbers = numbers.reshape(places.shape)
+        tables = np.tile(np.arange(256, dtype=np.uint8), (len(used), 1))
+        tables[used > 0] = orders(SUBSTITUTE, used[used > 0].tolist(), 256)
+    return Transform.compose(geometry, source, flipped, numbers, tables)
 
 
 def _laid_out(places: Order, values: npt.NDArray[Kind]) -> npt.NDArray[Kind]:
