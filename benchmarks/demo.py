@@ -58,7 +58,7 @@ def main() -> None:
             )
         },
     }  # fmt: skip
-    report("demo", figures, MEANING)
+    report("demo", figures, MEANING, quick=options.quick)
 
 
 def _run(command: list[str], folder: Path, home: Path) -> float:

@@ -87,7 +87,7 @@ def main() -> None:
         for variant in variants
     }
     if options.seed is None:
-        report("key_lock_accuracy", _figures(data, rows), MEANING)
+        report("key_lock_accuracy", _figures(data, rows), MEANING, quick=options.quick)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ def main() -> None:
             "keyed_label_p_values": len(p_values),
         },
         MEANING,
+        quick=options.quick,
     )
 
 

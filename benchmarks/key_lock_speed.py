@@ -87,7 +87,7 @@ def main() -> None:
                 figures[f"{name}_{column}"] = table[name][column]
         figures |= _parity(reference)
     figures |= _training(turns=10 if options.quick else 60)
-    report("key_lock_speed", {**figures, "table": table}, MEANING)
+    report("key_lock_speed", {**figures, "table": table}, MEANING, quick=options.quick)
 
 
 def _table(reference: Reference | None, *, quick: bool) -> Iterator[tuple[str, dict[str, Any]]]:

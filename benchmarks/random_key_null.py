@@ -84,6 +84,7 @@ def main() -> None:
             },
         },
         MEANING,
+        quick=options.quick,
     )
 
 

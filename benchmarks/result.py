@@ -13,13 +13,19 @@ RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("spellmark", "torch", "numpy", "numba", "django", "cryptography")
 
 
-def report(name: str, figures: Mapping[str, Any], meaning: Mapping[str, str]) -> None:
-    """Print the figures with what they mean, keep them in results/, end with the JSON line."""
+def report(
+    name: str, figures: Mapping[str, Any], meaning: Mapping[str, str], *, quick: bool = False
+) -> None:
+    """Print the figures with what they mean, keep them in results/, end with the JSON line.
+
+    A quick run is kept in no file: what stands there was measured in full.
+    """
     width = max(len(key) for key in figures)
     for key, value in figures.items():
         print(f"{key:<{width}}  {value!s:>12}  {meaning.get(key, '')}")
-    kept = {**figures, "date": datetime.now(UTC).date().isoformat(), **machine()}
-    (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=2) + "\n")
+    if not quick:
+        kept = {**figures, "date": datetime.now(UTC).date().isoformat(), **machine()}
+        (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=2) + "\n")
     print(json.dumps(dict(figures)))
 
 

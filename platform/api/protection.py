@@ -12,7 +12,6 @@ from rest_framework.response import Response
 
 from api.endpoints import Endpoint, idempotent
 from api.jobs import JobSerializer
-from protection.attacks import BUDGETS
 from protection.models import Protection, Rehearsal
 from protection.selectors import protection_list, rehearsal_list
 from protection.services import (
@@ -22,7 +21,7 @@ from protection.services import (
     key_lock_create,
 )
 from registry.selectors import commitment_list
-from spellmark.attacks.catalogue import ATTACKS
+from spellmark.attacks.catalogue import ATTACKS, BUDGETS
 from spellmark.secrets import KeyFile
 
 

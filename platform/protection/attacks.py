@@ -2,8 +2,7 @@
 
 from spellmark.attacks.catalogue import ATTACKS
 
-# The names of spellmark.attacks.suite, which loads torch: the web process cannot ask it.
-BUDGETS = {
+BUDGET_WORDS = {
     "quick": "Quick: minutes, against a weaker thief than there will be.",
     "full": "Full: the published budgets and more. Hours.",
 }

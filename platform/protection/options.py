@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from protection.services import check_fits
+from protection.services import lock_geometry
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.keyed_label_test import smallest_p
 from spellmark.locks.key_lock.parameters import (
@@ -267,7 +267,7 @@ def _blocks(
 
 
 def _blocks_help(parameters: LockParameters, card: Mapping[str, Any]) -> str:
-    geometry = check_fits(parameters, dict(card))
+    geometry = lock_geometry(parameters, dict(card))
     blocks, values = geometry.blocks, geometry.positions
     told = f"{blocks} {'block' if blocks == 1 else 'blocks'} of {values} values."
     if math.factorial(min(values, 20)) < 1 << 32:
@@ -281,7 +281,7 @@ def _blocks_help(parameters: LockParameters, card: Mapping[str, Any]) -> str:
 
 def _fits(parameters: LockParameters, card: Mapping[str, Any]) -> bool:
     try:
-        check_fits(parameters, dict(card))
+        lock_geometry(parameters, dict(card))
     except SpellmarkError:
         return False
     return True

@@ -5,28 +5,13 @@ from typing import Any, NamedTuple
 
 from django.template.loader import render_to_string
 
+from config.charts import Bar, Tick, round_numbers
 from protection.attacks import COMPARISONS, sentence, title
 
 WIDTH, HEIGHT = 640, 296
 LEFT, RIGHT, TOP, FLOOR = 52, 606, 84, 240
 LABEL_HEIGHT = 24
 BARS = 50
-
-
-class Tick(NamedTuple):
-    """A place on an axis, and what stands there."""
-
-    at: float
-    label: str
-
-
-class Bar(NamedTuple):
-    """A rectangle of the histogram."""
-
-    x: float
-    y: float
-    width: float
-    height: float
 
 
 class Mark(NamedTuple):
@@ -68,7 +53,11 @@ def wrong_key_plot(report: Mapping[str, Any], *, classes: int, name: str) -> str
             for number, count in enumerate(counts)
             if count
         ],
-        "counts": [Tick(round(FLOOR - n * scale, 1), f"{n:,}") for n in _even(max(counts)) if n],
+        "counts": [
+            Tick(round(FLOOR - n * scale, 1), f"{n:,}")
+            for n in round_numbers(max(counts), steps=5)
+            if n
+        ],
         "shares": [Tick(_x(n / 10), f"{10 * n} %") for n in range(0, 11, 2)],
         "marks": _marks(report, classes),
     }
@@ -152,13 +141,3 @@ def _bar(left: float, width: float, height: float) -> Bar:
     return Bar(
         round(left + 0.5, 1), round(FLOOR - height, 1), round(width - 1, 1), round(height, 1)
     )
-
-
-def _even(most: int) -> list[int]:
-    """From 0 up to `most` in at most five even steps of 1, 2 or 5 times a power of ten."""
-    power = 1
-    while True:
-        for step in (power, 2 * power, 5 * power):
-            if most // step <= 5:
-                return list(range(0, most + 1, step))
-        power *= 10

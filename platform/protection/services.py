@@ -10,12 +10,11 @@ from django.db import transaction
 from accounts.actors import WRITE, Actor
 from jobs.models import Job
 from jobs.services import job_create, job_finish
-from protection.attacks import BUDGETS
 from protection.models import Protection, Rehearsal
 from registry.models import Commitment, Version
 from registry.services import file_upload, version_create, version_publish
 from registry.storage import CHUNK
-from spellmark.attacks.catalogue import ATTACKS
+from spellmark.attacks.catalogue import ATTACKS, BUDGETS
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.parameters import SCHEME, Geometry, LockParameters
@@ -59,7 +58,7 @@ def lock_parameters(version: Version, commitment: Commitment) -> LockParameters:
             hint=f"Commit to a key of the scheme {SCHEME}.",
         )
     parameters = LockParameters.from_dict(commitment.parameters)
-    check_fits(parameters, card_of(version))
+    lock_geometry(parameters, card_of(version))
     return parameters
 
 
@@ -86,7 +85,7 @@ def card_of(version: Version) -> dict[str, Any]:
     return version.card
 
 
-def check_fits(parameters: LockParameters, card: dict[str, Any]) -> Geometry:
+def lock_geometry(parameters: LockParameters, card: dict[str, Any]) -> Geometry:
     """How the blocks lie in the card's images. Raises KeyLockError and ProtectionError."""
     height, width = card["height"], card["width"]
     geometry = Geometry(card["channels"], height, width, parameters.block, parameters.padding)

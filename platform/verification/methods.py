@@ -37,7 +37,7 @@ METHODS = {
             *_WHAT_IT_ASKS,
             "A thief who puts the labels back into their places, which takes a few labelled images "
             "and the key's transform, leaves fewer hits or none: the random-key test still sees "
-            "such a copy.",
+            "such a copy. One who permutes the labels in another way hides from both.",
             *_WHO_VOUCHES,
             "The p-value rests on this: whoever made the suspect did not know the key's label "
             "permutations. The transcript discloses them, though never the transform: what the "

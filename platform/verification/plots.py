@@ -4,33 +4,17 @@ distribution. Places are computed here, the markup is in `templates/plots`.
 
 import math
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.template.loader import render_to_string
 
+from config.charts import Bar, Tick, round_numbers
 from spellmark.evidence.decision import KEYED_LABELS
 from verification.models import Run
 
 WIDTH, HEIGHT = 640, 250
 LEFT, RIGHT, TOP, FLOOR = 52, 628, 44, 200
 MOST_BARS = 100
-
-
-class Tick(NamedTuple):
-    """A place on an axis, and what stands there."""
-
-    at: float
-    label: str
-
-
-class Bar(NamedTuple):
-    """A rectangle of the histogram."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    in_tail: bool = False
 
 
 def run_plot(run: Run) -> str:
@@ -52,7 +36,7 @@ def decoy_plot(run: Run) -> str:
     probes, own, chance = run.answered_probes, run.hits[run.true_slot], chance_level(run)
     step = -(-(probes + 1) // MOST_BARS)  # how many numbers share a bar
     bars = Counter(hits // step for hits in decoy_hits(run))
-    counts = _round_numbers(max(bars.values()), steps=5)
+    counts = round_numbers(max(bars.values()), steps=5)
     scale_x = (RIGHT - LEFT) / (probes // step + 1)
     scale_y = (FLOOR - TOP) / max(counts[-1], *bars.values())
 
@@ -74,7 +58,7 @@ def decoy_plot(run: Run) -> str:
         "true_key": x(own),
         "chance": None if chance is None else Tick(x(chance), f"{chance:.1f}"),
         "counts": [Tick(round(FLOOR - n * scale_y, 1), f"{n:,}") for n in counts],
-        "hits": [Tick(x(n), f"{n:,}") for n in _round_numbers(probes, steps=10)],
+        "hits": [Tick(x(n), f"{n:,}") for n in round_numbers(probes, steps=10)],
         "bars": [bar(number, count) for number, count in sorted(bars.items())],
     }
     return render_to_string("plots/decoys.svg", context)
@@ -114,7 +98,7 @@ def null_plot(run: Run) -> str:
         return Bar(left + 0.5, top, width, round(FLOOR - top, 1), number >= run.statistic // step)
 
     bars = [sum(shares[first : first + step]) for first in range(0, most + 1, step)]
-    powers = _round_numbers(decades, steps=5)
+    powers = round_numbers(decades, steps=5)
     context = {
         **_frame(run),
         "text": null_plot_text(run),
@@ -122,7 +106,7 @@ def null_plot(run: Run) -> str:
         "asked": len(shares) - 1,
         "observed": x(run.statistic),
         "powers": [Tick(round(TOP + n * scale_y, 1), f"−{n}" if n else "") for n in powers],
-        "hits": [Tick(x(n), f"{n:,}") for n in _round_numbers(most, steps=10)],
+        "hits": [Tick(x(n), f"{n:,}") for n in round_numbers(most, steps=10)],
         "bars": [bar(number, share) for number, share in enumerate(bars) if share],
     }
     return render_to_string("plots/null.svg", context)
@@ -166,13 +150,3 @@ def _frame(run: Run) -> dict[str, Any]:
         "floor": FLOOR,
         "middle": {"x": (LEFT + RIGHT) / 2, "y": (TOP + FLOOR) / 2},
     }
-
-
-def _round_numbers(most: int, *, steps: int) -> list[int]:
-    """From 0 up to `most` in even steps of 1, 2 or 5 times a power of ten."""
-    power = 1
-    while True:
-        for step in (power, 2 * power, 5 * power):
-            if most // step <= steps:
-                return list(range(0, most + 1, step))
-        power *= 10

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from accounts.actors import READ, WRITE, Actor
 from protection import options
-from protection.attacks import BUDGETS, title
+from protection.attacks import BUDGET_WORDS, title
 from protection.models import Protection, Rehearsal
 from protection.plots import attack_bars, wrong_key_plot, wrong_key_text
 from protection.samples import sample_sheet
@@ -23,8 +23,8 @@ from protection.services import (
     MOST_SEEDS,
     attacks_create,
     card_of,
-    check_fits,
     key_lock_create,
+    lock_geometry,
     lock_parameters,
 )
 from registry.models import Commitment, Version
@@ -146,7 +146,10 @@ class AttackForm(forms.Form):
         label="Attacks",
     )
     budget = forms.ChoiceField(
-        choices=list(BUDGETS.items()), widget=forms.RadioSelect, initial="quick", label="Effort"
+        choices=list(BUDGET_WORDS.items()),
+        widget=forms.RadioSelect,
+        initial="quick",
+        label="Effort",
     )
 
 
@@ -235,7 +238,7 @@ def _chosen(request: HttpRequest, version: Version) -> dict[str, Any]:
     problem = None
     try:
         parameters = _parameters(request, best)
-        check_fits(parameters, card)
+        lock_geometry(parameters, card)
     except SpellmarkError as error:
         problem = error
     return {

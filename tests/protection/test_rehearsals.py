@@ -112,9 +112,9 @@ def test_a_worker_that_lost_its_lease_keeps_nothing(alice_actor, protection):
 
 
 def test_pages_and_suite_name_the_same_attacks_and_budgets():
-    """The suite loads torch, so pages have names of their own."""
-    from protection.attacks import BUDGETS
+    """Pages have words for each of them."""
+    from protection.attacks import BUDGET_WORDS
     from spellmark.attacks import suite
 
-    assert suite.BUDGETS.keys() == BUDGETS.keys()
+    assert suite.BUDGETS.keys() == BUDGET_WORDS.keys()
     assert suite.ATTACKS is ATTACKS

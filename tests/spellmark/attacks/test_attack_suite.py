@@ -5,8 +5,8 @@ import pytest
 
 from spellmark.attacks import suite
 from spellmark.attacks.attack import AttackError
-from spellmark.attacks.catalogue import ATTACKS
-from spellmark.attacks.suite import Budget, run_suite
+from spellmark.attacks.catalogue import ATTACKS, Budget
+from spellmark.attacks.suite import run_suite
 from tests.spellmark.attacks.easy_locks import CARD, easy_lock, plain_model
 
 

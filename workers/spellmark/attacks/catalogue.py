@@ -1,5 +1,7 @@
 """The attacks on key locks in plain English, for pages and reports. Imports nothing heavy."""
 
+from dataclasses import dataclass
+
 ATTACKS = {
     "random-keys": (
         "With some labelled images, the thief tries random keys and keeps the one under which the "
@@ -46,3 +48,27 @@ ATTACKS = {
     ),
 }
 """What the thief has and does, by the attack's name."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the thief spends.
+
+    random: keys tried at random. guesses: of a search. steps: of gradient descent, from so many
+    starts. labels: his labelled images. pairs: images seen plain and transformed. grid: how many
+    labelled images he fine-tunes on.
+    """
+
+    random: int
+    guesses: int
+    steps: int
+    starts: int
+    labels: int
+    pairs: int
+    grid: tuple[int, ...]
+
+
+BUDGETS = {
+    "quick": Budget(500, 500, 200, 1, 200, 20, (50,)),
+    "full": Budget(20_000, 10_000, 1_000, 3, 200, 20, (50, 200, 1_000)),
+}

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from spellmark.attacks.attack import AttackError, AttackResult, Attempt, Progress, Target
+from spellmark.attacks.catalogue import BUDGETS
 from spellmark.attacks.key_guess import KeyGuess
 from spellmark.training.datasets import Split
 from spellmark.training.fit import Recipe, fit
 from spellmark.training.inference import predict_probabilities
 
-GRID = (50, 200, 1_000)
 LEAST_STEPS = 300
 LARGEST_BATCH = 64
 
@@ -26,7 +26,7 @@ def fine_tune(
     test: Split,
     *,
     generator: np.random.Generator,
-    grid: Sequence[int] = GRID,
+    grid: Sequence[int] = BUDGETS["full"].grid,
     steps: int = LEAST_STEPS,
     learning_rate: float = 1e-3,
     progress: Progress | None = None,

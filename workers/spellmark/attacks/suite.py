@@ -1,7 +1,6 @@
 """All attacks on a key lock, run one after the other on the same model."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from torch import nn
@@ -9,34 +8,15 @@ from torch import nn
 from spellmark.attacks.attack import AttackError, AttackResult, Progress, Target
 from spellmark.attacks.batch_norm import batch_norm_swaps
 from spellmark.attacks.bypass import block_bypass, pixel_bypass
-from spellmark.attacks.catalogue import ATTACKS
+from spellmark.attacks.catalogue import ATTACKS, BUDGETS, Budget
 from spellmark.attacks.ciphertext_only import ciphertext_only
-from spellmark.attacks.fine_tune import GRID, fine_tune
+from spellmark.attacks.fine_tune import fine_tune
 from spellmark.attacks.known_plaintext import known_plaintext
 from spellmark.attacks.relaxed_key import relaxed_key
 from spellmark.attacks.search_key import random_keys, swaps_by_accuracy, swaps_by_cross_entropy
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.model_files.card import ModelCard
 from spellmark.training.datasets import Split
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What the thief spends: guesses of keys, gradient steps, labelled images, image pairs."""
-
-    random: int
-    guesses: int
-    steps: int
-    starts: int
-    labels: int
-    pairs: int
-    grid: tuple[int, ...]
-
-
-BUDGETS = {
-    "quick": Budget(500, 500, 200, 1, 200, 20, GRID[:1]),
-    "full": Budget(20_000, 10_000, 1_000, 3, 200, 20, GRID),
-}
 
 Run = Callable[[np.random.Generator, Progress], list[AttackResult]]
 

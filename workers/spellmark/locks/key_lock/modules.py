@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from spellmark.locks.key_lock.parameters import KeyLockError
-from spellmark.locks.key_lock.transforms import Transform
+from spellmark.locks.key_lock.transforms import Transform, wrong_images
 
 Images = npt.NDArray[np.uint8]
 
@@ -58,12 +58,7 @@ class KeyedTransform(nn.Module):
             )
         shape = self.transform.geometry.shape
         if images.dtype != torch.uint8 or images.shape[1:] != shape:
-            wanted = ", ".join(map(str, shape))
-            raise KeyLockError(
-                f"This lock works on uint8 images of shape (n, {wanted}), not on {images.dtype} of "
-                f"shape {tuple(images.shape)}.",
-                hint="Transform the images before they are normalised, at the lock's own size.",
-            )
+            raise wrong_images(images, shape)
         if images.device.type == "cpu" and not torch.compiler.is_compiling():
             return torch.from_numpy(self.transform(images.numpy()))
         return self._by_tensors(images)

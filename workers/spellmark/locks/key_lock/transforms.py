@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -191,10 +191,15 @@ def _from_image(geometry: Geometry, index: Order) -> Whole:
 
 def _flat(images: Images, shape: tuple[int, int, int]) -> Images:
     if images.dtype != np.uint8 or images.shape[1:] != shape:
-        wanted = ", ".join(map(str, shape))
-        raise KeyLockError(
-            f"This lock works on uint8 images of shape (n, {wanted}), not on {images.dtype} of "
-            f"shape {images.shape}.",
-            hint="Transform the images before they are normalised, at the lock's own size.",
-        )
+        raise wrong_images(images, shape)
     return np.ascontiguousarray(images).reshape(len(images), math.prod(shape))
+
+
+def wrong_images(images: Any, shape: tuple[int, int, int]) -> KeyLockError:
+    """What to raise for a batch, of NumPy or of torch, that is not uint8 (n, *shape)."""
+    wanted = ", ".join(map(str, shape))
+    return KeyLockError(
+        f"This lock works on uint8 images of shape (n, {wanted}), not on {images.dtype} of "
+        f"shape {tuple(images.shape)}.",
+        hint="Transform the images before they are normalised, at the lock's own size.",
+    )
