@@ -77,6 +77,17 @@ def test_the_published_recipe_works_under_its_key_and_hardly_locks(unprotected, 
 
 
 @pytest.mark.slow
+def test_a_fresh_model_is_locked_from_scratch(unprotected, data):
+    key = _key(steps="flip")
+    recipe = Recipe(epochs=8, learning_rate=4e-3)
+    locked = lock(_model(), CARD, data[0], key, recipe)
+    card = report_card(locked, unprotected, CARD, data[1], key, wrong_keys=20)
+    assert card.right > card.unprotected - 0.15
+    assert card.plain < 0.35
+    assert card.wrong_mean < 0.25
+
+
+@pytest.mark.slow
 def test_a_lock_takes_up_where_it_was_stopped(unprotected, data, tmp_path):
     key, part = _key(), data[0][:600]
     whole = _locked(unprotected, part, key, epochs=3)
