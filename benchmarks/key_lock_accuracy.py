@@ -98,7 +98,7 @@ class Epochs:
     unprotected: int = 6
     labels: int = 6
     taught: int = 12
-    part: int = 80
+    part: int = 120
 
 
 def _variants() -> list[Variant]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from protection.services import lock_geometry
 from spellmark.errors import SpellmarkError
-from spellmark.evidence.keyed_label_test import smallest_p
 from spellmark.locks.key_lock.parameters import (
     FLIP,
     SCRAMBLE,
@@ -64,7 +63,7 @@ STEP_WORDS = {
     ),
     FLIP: (
         "Flip chosen values",
-        "Chosen values turn into their negative. Costs hardly any accuracy; found quickly where "
+        "Chosen values turn into their negative. Costs the least accuracy; found quickly where "
         "it stands alone, so combine it.",
     ),
     SUBSTITUTE: (
@@ -88,8 +87,8 @@ KEY_WORDS = {
     ),
     "block": (
         "Each block its own",
-        "As many secrets as there are blocks. Costs accuracy, because what the model learns of one "
-        "block is no help in the next.",
+        "As many secrets as there are blocks. Costs a little accuracy, because what the model "
+        "learns of one block is no help in the next.",
     ),
 }
 LABEL_WORDS = {
@@ -214,13 +213,6 @@ def in_short(parameters: LockParameters) -> str:
     if parameters.subkeys > 1:
         parts.append(f"{parameters.subkeys} sub-keys")
     return ", ".join(parts)
-
-
-def smallest_exact_p(parameters: LockParameters, classes: int) -> float | None:
-    """The smallest p-value that an exact claim can reach; None where the labels are plain."""
-    if parameters.labels == "plain":
-        return None
-    return smallest_p(classes, probes=classes, subkeys=parameters.subkeys)
 
 
 def keygen_command(parameters: LockParameters, card: Mapping[str, Any]) -> str:
