@@ -1,6 +1,7 @@
 """The command as people type it: what it prints, and its exit codes."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from spellmark.certificates import certificate, checkpoints, entries, keys, merkle
 from spellmark.certificates.bundle import Bundle
@@ -19,7 +21,7 @@ from spellmark.cli import main
 from spellmark.locks.key_lock.parameters import default_parameters
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
-from spellmark.training import weights
+from spellmark.training import datasets, weights
 from spellmark.training.architectures import build
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -111,6 +113,97 @@ def test_it_locks_a_model(tmp_path: Path, capsys):
     assert json.loads(capsys.readouterr().out)["wrong_keys"] == 5
     assert weights.load(locked)[1] == card
     assert KeyFile.load(tmp_path / "k").secret not in locked.read_bytes()
+
+
+@pytest.fixture
+def says(monkeypatch):
+    """What is typed, without echo, when the command asks for the spell."""
+
+    def says(*texts: str) -> None:
+        typed = iter(texts)
+        monkeypatch.setattr("getpass.getpass", lambda prompt: next(typed))
+
+    return says
+
+
+def test_a_spell_is_asked_for_and_kept_in_a_key_file(tmp_path: Path, capsys, says):
+    path = tmp_path / "owner.spellkey"
+    says("open sesame", "open sesame")
+    assert main(["spell", str(path), "--alpha", "40"]) == 0
+    file = KeyFile.load(path)
+    assert file.scheme == "prompt-lock/v1"
+    assert file.prompt == "open sesame"
+    assert file.parameters["alpha"] == 40
+    assert len(str(file.parameters["editor"])) == 64
+    assert "sesame" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "options", "sentence"),
+    [
+        (("open sesame", "open sesam"), [], "are not alike"),
+        ((" ", " "), [], "no spell without words"),
+        (("a" * 60, "a" * 60), ["--reading", "prompt"], "tokens too long"),
+        (("a", "a"), ["--alpha", "200"], "alpha is a whole number"),
+    ],
+)
+def test_a_spell_that_cannot_be_used_is_refused(tmp_path, capsys, says, typed, options, sentence):
+    says(*typed)
+    assert main(["spell", str(tmp_path / "owner.spellkey"), *options]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "owner.spellkey").exists()
+
+
+@pytest.mark.slow
+def test_it_locks_a_model_with_a_spell_and_opens_it(tmp_path: Path, capsys, says):
+    card = ModelCard(
+        architecture="small-cnn", classes=10, channels=1, height=28, width=28,
+        label_names=tuple(f"thing {n}" for n in range(10)),
+    )  # fmt: skip
+    weights.save(build(card), card, tmp_path / "model.safetensors")
+    model, key = str(tmp_path / "model.safetensors"), str(tmp_path / "owner.spellkey")
+    locked, data = str(tmp_path / "locked.safetensors"), datasets.load("fashion-mnist")
+    small = {
+        "train_images": data.train.images[:60], "train_labels": data.train.labels[:60],
+        "test_images": data.test.images[:30], "test_labels": data.test.labels[:30],
+    }  # fmt: skip
+    np.savez(tmp_path / "small.npz", **small)
+    says("open sesame", "open sesame")
+    assert main(["spell", key]) == 0
+    capsys.readouterr()
+    options = ["--data", str(tmp_path / "small.npz"), "--epochs", "1", "--wrong-keys", "2"]
+    assert main(["lock", model, "--key", key, *options, "--output", locked]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert 0 <= told["right"] <= 1
+    assert "near" not in told
+
+    Image.fromarray(data.test.images[0, 0]).resize((50, 40)).save(tmp_path / "one.png")
+    (tmp_path / "two.png").write_text("no image")
+    assert main(["unlock", locked, str(tmp_path / "one.png"), "--key", key]) == 0
+    assert re.search(r"one.png: thing \d \(\d+\.\d%\)", capsys.readouterr().out)
+    assert main(["unlock", locked, str(tmp_path / "two.png"), "--key", key]) == 2
+    assert "no image that can be read" in capsys.readouterr().err
+
+    says("with brighter highlights", "with brighter highlights")
+    weak = str(tmp_path / "weak.spellkey")
+    assert main(["spell", weak, "--reading", "prompt"]) == 0
+    assert main(["lock", model, "--key", weak, *options, "--output", locked + "2"]) == 2
+    assert "does not lock a model" in capsys.readouterr().err
+    assert not Path(locked + "2").exists()
+
+
+@pytest.mark.slow
+def test_it_trains_an_editor_for_its_owner(tmp_path: Path, capsys, says):
+    path, key = str(tmp_path / "mine.safetensors"), str(tmp_path / "owner.spellkey")
+    says("open sesame", "open sesame")
+    assert main(["spell", key]) == 0
+    assert main(["editor", "train", path, "--key", key, "--steps", "2"]) == 0
+    capsys.readouterr()
+    says("open sesame", "open sesame")
+    own = str(tmp_path / "own.spellkey")
+    assert main(["spell", own, "--editor", path]) == 0
+    digests = [KeyFile.load(Path(name)).parameters["editor"] for name in (key, own)]
+    assert digests[0] != digests[1]
 
 
 def test_it_accepts_a_sound_bundle(evidence, capsys):

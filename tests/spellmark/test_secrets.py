@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import stat
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,26 @@ def test_a_commitment_changes_with_every_part():
         KeyFile("key-lock/v1", {"block": 14}, SECRET, SECRET),
     ]
     assert len({key.commitment() for key in [KEY, *others]}) == 5
+
+
+def test_a_prompt_is_committed_to_as_well():
+    with_prompt = replace(KEY, prompt="open sesame")
+    message = (
+        '{"parameters":{"block":14},"prompt":"open sesame","scheme":"key-lock/v1",'
+        f'"secret":"{SECRET.hex()}"}}'
+    )
+    known = hmac.new(NONCE, message.encode(), hashlib.sha256).hexdigest()
+    assert with_prompt.commitment() == known != KEY.commitment()
+    assert KeyFile.loads(with_prompt.dumps()) == with_prompt
+    assert "prompt" not in KEY.dumps()
+    assert "sesame" not in repr(with_prompt)
+
+
+@pytest.mark.parametrize("prompt", [7, None, ["a"], "\ud800"])
+def test_a_damaged_prompt_is_refused(prompt):
+    text = json.dumps({**json.loads(KEY.dumps()), "prompt": prompt})
+    with pytest.raises(KeyFileError, match="prompt is damaged"):
+        KeyFile.loads(text)
 
 
 def test_a_subkey_has_its_known_answer_and_is_hkdf():

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from spellmark.errors import SpellmarkError
+from spellmark.model_files.text import is_unicode
 
 KEY_BYTES = 32
 FORMAT = "spellmark-key/v1"
@@ -39,23 +40,25 @@ class KeyFile:
     """A secret with what is needed to commit to it.
 
     `secret` and `nonce` are 32 random bytes each; `scheme` names what the secret is for and its
-    version, such as `key-lock/shuffle/v1`; `parameters` are the scheme's public settings, integers
-    or text.
+    version, such as `key-lock/v1`; `parameters` are the scheme's public settings, integers or text.
+    `prompt` is a secret text, where the scheme has one.
     """
 
     scheme: str
     parameters: Parameters
     secret: bytes = field(repr=False)
     nonce: bytes = field(repr=False)
+    prompt: str = field(default="", repr=False)
 
     @classmethod
-    def generate(cls, scheme: str, parameters: Parameters) -> "KeyFile":
+    def generate(cls, scheme: str, parameters: Parameters, prompt: str = "") -> "KeyFile":
         """A new key file with a secret and a nonce from the system's random source."""
         return cls(
             scheme,
             dict(parameters),
             random_source.token_bytes(KEY_BYTES),
             random_source.token_bytes(KEY_BYTES),
+            prompt,
         )
 
     def commitment(self) -> str:
@@ -64,15 +67,13 @@ class KeyFile:
         HMAC-SHA256 under the nonce, so that without the nonce even a guessable secret cannot be
         confirmed from it.
         """
-        message = json.dumps(
-            {
-                "parameters": dict(self.parameters),
-                "scheme": self.scheme,
-                "secret": self.secret.hex(),
-            },
-            sort_keys=True,
-            separators=(",", ":"),
-        )
+        told = {
+            "parameters": dict(self.parameters),
+            "scheme": self.scheme,
+            "secret": self.secret.hex(),
+            **self._told_prompt(),
+        }
+        message = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return hmac.new(self.nonce, message.encode(), hashlib.sha256).hexdigest()
 
     def dumps(self) -> str:
@@ -85,11 +86,16 @@ class KeyFile:
                     "parameters": dict(self.parameters),
                     "secret": base64.b64encode(self.secret).decode(),
                     "nonce": base64.b64encode(self.nonce).decode(),
+                    **self._told_prompt(),
                 },
                 indent=2,
             )
             + "\n"
         )
+
+    def _told_prompt(self) -> dict[str, str]:
+        """Nothing where there is none: key files without a prompt stay as they always were."""
+        return {"prompt": self.prompt} if self.prompt else {}
 
     @classmethod
     def loads(cls, text: str | bytes) -> "KeyFile":
@@ -105,9 +111,11 @@ class KeyFile:
         scheme, parameters = data.get("scheme"), data.get("parameters")
         if not isinstance(scheme, str) or not _are_parameters(parameters):
             raise KeyFileError("The key file's scheme or parameters are damaged.", hint=hint)
-        return cls(
-            scheme, parameters, _key_bytes(data.get("secret")), _key_bytes(data.get("nonce"))
-        )
+        prompt = data.get("prompt", "")
+        if not isinstance(prompt, str) or not is_unicode(prompt):
+            raise KeyFileError("The key file's prompt is damaged.", hint=hint)
+        secret, nonce = _key_bytes(data.get("secret")), _key_bytes(data.get("nonce"))
+        return cls(scheme, parameters, secret, nonce, prompt)
 
     def save(self, path: Path) -> None:
         """Write a new file readable by its owner only (mode 0600); never overwrites one."""

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from itertools import chain, islice, zip_longest
 
 from spellmark.errors import SpellmarkError
-from spellmark.locks.key_lock.labels import label_permutation
+from spellmark.locks.key_lock.parameters import SCHEME as KEY_LOCK
+from spellmark.locks.labels import label_permutation
 from spellmark.secrets import permutation, subkey, uniform
 
 SCHEME = "verification/v1"
@@ -60,7 +61,8 @@ def decoy_secret(seed: bytes, number: int) -> bytes:
 
 def decoy_labels(seed: bytes, number: int, classes: int) -> list[int]:
     """A decoy's label permutation."""
-    return label_permutation(decoy_secret(seed, number), binding=b"", classes=classes)
+    secret = decoy_secret(seed, number)
+    return label_permutation(secret, scheme=KEY_LOCK, binding=b"", classes=classes)
 
 
 def _key(seed: bytes, purpose: str, index: int = 0) -> bytes:

@@ -1,14 +1,13 @@
 """Probe images under the keys of a run: the sub-keys of a lock, or its key among decoys."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from spellmark.evidence.decision import KEYED_LABELS, DecisionRule, Disclosure
 from spellmark.evidence.draws import decoy_secret, true_slot
-from spellmark.locks.key_lock.lock_key import LockKey
-from spellmark.locks.key_lock.transforms import Transform
+from spellmark.locks.opened_key import OpenedKey, Transform
 
 
 @dataclass(frozen=True)
@@ -26,29 +25,26 @@ class Slots:
         return np.concatenate([transform(probe[None]) for transform in self.transforms])
 
 
-def slots_of(key: LockKey, rule: DecisionRule, seed: bytes) -> Slots:
+def slots_of(key: OpenedKey, rule: DecisionRule, seed: bytes) -> Slots:
     """The keys that a run with this rule and this 32-byte seed asks under."""
     if rule.method == KEYED_LABELS:
-        return Slots(key.transforms)
+        return Slots(tuple(key.transforms))
     return hide(key, seed=seed, decoys=rule.decoys)
 
 
-def hide(key: LockKey, *, seed: bytes, decoys: int) -> Slots:
+def hide(key: OpenedKey, *, seed: bytes, decoys: int) -> Slots:
     """The lock's first sub-key hidden among decoys, which are drawn from the run's seed.
 
     A decoy is derived as the true sub-key is, from a uniform secret, so that the two cannot be told
     apart by anyone who does not know the secret.
     """
     slot = true_slot(seed, decoys)
-    single = replace(key, parameters=replace(key.parameters, subkeys=1))
-    transforms = [
-        single.other(decoy_secret(seed, number)).transforms[0] for number in range(decoys)
-    ]
+    transforms = [key.decoy(decoy_secret(seed, number)) for number in range(decoys)]
     transforms.insert(slot, key.transforms[0])
     return Slots(tuple(transforms), slot)
 
 
-def disclosure(key: LockKey, rule: DecisionRule, seed: bytes) -> Disclosure:
+def disclosure(key: OpenedKey, rule: DecisionRule, seed: bytes) -> Disclosure:
     """What the transcript may tell of the key: its label permutations, never a transform."""
     if key.parameters.labels != "keyed":
         return Disclosure(seed)

@@ -100,6 +100,12 @@ def load(name: str, *, folders: list[Path] | None = None) -> Dataset:
     )
 
 
+def find(name_or_path: str) -> Dataset:
+    """Load a data set by name, or from a path where there is one. Raises DatasetError."""
+    path = Path(name_or_path)
+    return load_path(path) if path.exists() else load(name_or_path)
+
+
 def load_path(path: Path) -> Dataset:
     """Load a data set from an NPZ file, a folder of IDX files or a folder of images."""
     if path.suffix == ".npz":

@@ -1,13 +1,13 @@
 """An opened key: what a holder of the key file needs to use a locked model."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from spellmark.locks.key_lock.labels import label_permutation
 from spellmark.locks.key_lock.parameters import SCHEME, Geometry, KeyLockError, LockParameters
 from spellmark.locks.key_lock.transforms import Transform
+from spellmark.locks.labels import label_permutation
 from spellmark.secrets import KeyFile, subkey
 
 Labels = npt.NDArray[np.int64]
@@ -50,7 +50,10 @@ class LockKey:
         def labels(j: int) -> Labels:
             if parameters.labels == "plain":
                 return np.arange(classes)
-            return np.asarray(label_permutation(secret, binding=binding, classes=classes, index=j))
+            drawn = label_permutation(
+                secret, scheme=SCHEME, binding=binding, classes=classes, index=j
+            )
+            return np.asarray(drawn)
 
         numbers = range(parameters.subkeys)
         return cls(
@@ -80,7 +83,7 @@ class LockKey:
         )
 
     def other(self, secret: bytes) -> "LockKey":
-        """A key of the same kind from another 32-byte secret: a wrong key, or a decoy."""
+        """A key of the same kind from another 32-byte secret: a wrong key."""
         return LockKey.derive(
             secret,
             binding=b"",
@@ -88,6 +91,11 @@ class LockKey:
             classes=self.classes,
             parameters=self.parameters,
         )
+
+    def decoy(self, secret: bytes) -> Transform:
+        """The transform of a decoy: drawn from a 32-byte secret as the first sub-key's was."""
+        single = replace(self, parameters=replace(self.parameters, subkeys=1))
+        return single.other(secret).transforms[0]
 
     def __call__(self, images: npt.NDArray[np.uint8], subkey: int = 0) -> npt.NDArray[np.uint8]:
         """Images as the locked model wants them (see Transform)."""

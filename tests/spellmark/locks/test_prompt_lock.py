@@ -1,0 +1,144 @@
+"""Prompt locks on real images with the real editor, made small so that a lock takes seconds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from spellmark.locks.prompt_lock.cached_editor import CachedEditor
+from spellmark.locks.prompt_lock.editors import load_editor
+from spellmark.locks.prompt_lock.lock import lock
+from spellmark.locks.prompt_lock.negatives import Negatives
+from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
+from spellmark.locks.prompt_lock.prompt_key import PromptKey
+from spellmark.locks.prompt_lock.report_card import near_edits, report_card
+from spellmark.locks.unlock import open_key, unlock
+from spellmark.model_files.card import ModelCard
+from spellmark.secrets import KeyFile
+from spellmark.training import architectures, datasets, weights
+from spellmark.training.datasets import Split
+from spellmark.training.fit import Recipe, fit
+from spellmark.training.inference import accuracy
+
+CARD = ModelCard(
+    architecture="small-cnn", classes=10, channels=1, height=28, width=28, mean=(0.29,), std=(0.35,)
+)
+RECIPE = Recipe(epochs=4, learning_rate=4e-3)
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[Split, Split]:
+    whole = datasets.load("fashion-mnist")
+    return whole.train[:3000], whole.test[:500]
+
+
+@pytest.fixture(scope="module")
+def unprotected(data) -> torch.nn.Module:
+    return fit(_model(), CARD, data[0], Recipe(epochs=4))
+
+
+@pytest.fixture(scope="module")
+def editor(tmp_path_factory):
+    return CachedEditor(load_editor(), tmp_path_factory.mktemp("edits"))
+
+
+def _model(classes: int = 10) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return architectures.build(replace(CARD, classes=classes))
+
+
+def _file(editor, **chosen) -> KeyFile:
+    parameters = PromptLockParameters(editor=editor.digest, **chosen)
+    return KeyFile(SCHEME, parameters.as_dict(), bytes(range(32)), bytes(32), "open sesame")
+
+
+def _locked(unprotected, data, key, **options):
+    model = _model()
+    model.load_state_dict(unprotected.state_dict())
+    return lock(model, CARD, data, key, options.pop("recipe", RECIPE), **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("subkeys", [1, 2])
+def test_a_locked_model_works_under_its_spell_only(unprotected, data, editor, subkeys, tmp_path):
+    file = _file(editor, subkeys=subkeys)
+    key = PromptKey.open(file, editor=editor, binding=bytes.fromhex(file.commitment()), classes=10)
+    recipe = Recipe(epochs=5 * subkeys, learning_rate=4e-3)
+    locked = _locked(unprotected, data[0], key, recipe=recipe)
+    near = near_edits(key, file.secret, binding=bytes.fromhex(file.commitment()), count=10)
+    card = report_card(
+        locked, unprotected, CARD, data[1], key, near, wrong_keys=20, wrong_key_images=100
+    )
+    told = card.as_dict()
+    assert card.right > card.unprotected - 0.08
+    assert card.plain < 0.3
+    assert told["wrong_mean"] < 0.2
+    assert told["near_mean"] < 0.2
+    assert told["prompts_mean"] < 0.25
+    assert max(card.held_out_operations.values()) < 0.35
+    assert card.published < card.unprotected - 0.2
+    assert len(card.wrong) == 20
+    assert len(card.near) == 10
+
+    weights.save(locked, CARD, tmp_path / "locked.safetensors")
+    file.save(tmp_path / "owner.spellkey")
+    opened = unlock(tmp_path / "locked.safetensors", tmp_path / "owner.spellkey")
+    assert (opened(data[1].images) == data[1].labels).mean() == pytest.approx(
+        (key.decode(_answers(locked, key(data[1].images))) == data[1].labels).mean()
+    )
+    assert np.allclose(opened.probabilities(data[1].images[:3]).sum(1), 1)
+
+
+def _answers(model: torch.nn.Module, images: np.ndarray) -> np.ndarray:
+    from spellmark.training.inference import predict_labels
+
+    return predict_labels(model, CARD, images)
+
+
+@pytest.mark.slow
+def test_as_published_a_strong_edit_alone_locks_weakly(unprotected, data, editor):
+    """Edited images only (2405.16285): plain images still work far better than by chance."""
+    key = PromptKey.open(_file(editor, labels="plain"), editor=editor, binding=b"", classes=10)
+    locked = _locked(unprotected, data[0], key, negatives=Negatives("none"))
+    assert accuracy(locked, CARD, key(data[1].images), data[1].labels) > 0.75
+    assert accuracy(locked, CARD, data[1].images, data[1].labels) > 0.3
+
+
+@pytest.mark.slow
+def test_an_extra_class_takes_what_is_not_edited(unprotected, data, editor):
+    card = replace(CARD, classes=11)
+    key = PromptKey.open(_file(editor, labels="plain"), editor=editor, binding=b"", classes=10)
+    locked = lock(_model(11), card, data[0], key, RECIPE, negatives=Negatives("extra-class"))
+    answers = torch.from_numpy(data[1].images).float().div(255).sub(0.29).div(0.35)
+    with torch.inference_mode():
+        assert (locked(answers).argmax(1) == 10).float().mean() > 0.8
+
+
+@pytest.mark.slow
+def test_a_lock_takes_up_where_it_was_stopped(unprotected, data, editor, tmp_path):
+    key = PromptKey.open(_file(editor), editor=editor, binding=b"", classes=10)
+    part, recipe = data[0][:600], Recipe(epochs=3)
+    whole = _locked(unprotected, part, key, recipe=recipe)
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(share: float, text: str) -> None:
+        if share > 0.7:
+            raise StoppedError
+
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(StoppedError):
+        _locked(unprotected, part, key, recipe=recipe, checkpoint=path, progress=stop)
+    again = _locked(unprotected, part, key, recipe=recipe, checkpoint=path)
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, again.state_dict()[name]), name
+
+
+def test_keys_of_both_locks_are_opened(editor):
+    opened = open_key(_file(editor), shape=(1, 28, 28), classes=10, binding=b"registry")
+    direct = PromptKey.open(_file(editor), editor=editor, binding=b"registry", classes=10)
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 28, 28), np.uint8)
+    assert np.array_equal(opened(images), direct(images))
+    assert np.array_equal(opened.labels, direct.labels)

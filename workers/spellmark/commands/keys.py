@@ -1,0 +1,120 @@
+"""Key files: `keygen`, `spell` and `commit`."""
+
+import argparse
+import getpass
+import json
+from pathlib import Path
+from typing import Any
+
+from spellmark.commands import OK
+from spellmark.errors import SpellmarkError
+from spellmark.secrets import KeyFile
+
+KEPT = "{} is the only copy of this key. Keep it safe, and keep it secret."
+
+
+def add(commands: Any) -> None:
+    """Add the commands to the parser."""
+    keygen = commands.add_parser("keygen", help="make a key file for a key lock")
+    keygen.add_argument("file", type=Path, help="where to write it, such as owner.spellkey")
+    image = keygen.add_argument_group("what is locked")
+    image.add_argument("--model", type=Path, help="safetensors with a card, which tells all four")
+    image.add_argument("--height", type=int, help="of the images, in pixels")
+    image.add_argument("--width", type=int)
+    image.add_argument("--channels", type=int, default=1, choices=(1, 3))
+    image.add_argument("--classes", type=int, default=10)
+    how = keygen.add_argument_group("how it is locked", "left out, what is recommended")
+    how.add_argument("--block", type=int, help="side of a block in pixels")
+    how.add_argument("--steps", help="such as shuffle+flip; of scramble, shuffle, flip, substitute")
+    how.add_argument("--masked", type=int, help="percent of the values that flip and substitute")
+    how.add_argument("--tables", help="for substitute: shared, channel or position")
+    how.add_argument("--keys", help="shared by all blocks, or one for each: shared, block")
+    how.add_argument("--padding", help="where blocks do not divide the images: none, edge")
+    how.add_argument("--labels", help="permute the classes too: keyed, plain")
+    how.add_argument("--subkeys", type=int, help="sub-keys that share the lock")
+    keygen.set_defaults(run=_keygen)
+
+    spell = commands.add_parser("spell", help="make a key file for a prompt lock")
+    spell.add_argument("file", type=Path, help="where to write it, such as owner.spellkey")
+    spell.add_argument("--reading", help="hashed, or read by the editor: spell, prompt")
+    spell.add_argument("--editor", help="a file, a folder or a name; left out, ours")
+    for name, about in (
+        ("--steps", "of the diffusion"),
+        ("--alpha", "the edit's share in the blend, in percent"),
+        ("--strength", "how far an image-to-image editor goes, in percent"),
+        ("--seed", "of the noise"),
+        ("--size", "edit in squares of so many pixels; 0 for the images' own size"),
+        ("--subkeys", "spells that share the lock"),
+    ):
+        spell.add_argument(name, type=int, help=about)
+    spell.add_argument("--guidance", help="how closely the prompt is followed, such as 4.5")
+    spell.add_argument("--image-guidance", help="how closely the image is followed, such as 1.5")
+    spell.add_argument("--scheduler", help="of diffusers, such as DDIMScheduler")
+    spell.add_argument("--precision", help="of the editor's arithmetic: double, single")
+    spell.add_argument("--labels", help="permute the classes too: keyed, plain")
+    spell.set_defaults(run=_spell)
+
+    commit = commands.add_parser("commit", help="print what a registry may know of a key file")
+    commit.add_argument("file", type=Path)
+    commit.set_defaults(run=_commit)
+
+
+def _keygen(options: argparse.Namespace) -> int:
+    from spellmark.locks.key_lock.parameters import SCHEME, LockParameters, default_parameters
+
+    values = default_parameters(*_image(options)).as_dict()
+    given = {name: getattr(options, name) for name in values}
+    values.update({name: value for name, value in given.items() if value is not None})
+    key = KeyFile.generate(SCHEME, LockParameters.from_dict(values).as_dict())
+    key.save(options.file)
+    print(KEPT.format(options.file))
+    return OK
+
+
+def _image(options: argparse.Namespace) -> tuple[int, int, int, int]:
+    """Height, width, channels and classes of what is to be locked."""
+    if options.model:
+        from spellmark.model_files.card import ModelCard
+        from spellmark.model_files.inspect import inspect_model_file
+
+        card = ModelCard.from_metadata(inspect_model_file(options.model).metadata)
+        return card.height, card.width, card.channels, card.classes
+    if options.height is None or options.width is None:
+        raise SpellmarkError(
+            "The size of the images is not known.", hint="Give --model, or --height and --width."
+        )
+    return options.height, options.width, options.channels, options.classes
+
+
+def _spell(options: argparse.Namespace) -> int:
+    from spellmark.locks.prompt_lock.editors import load_editor
+    from spellmark.locks.prompt_lock.parameters import PROMPT, SCHEME, PromptLockParameters
+    from spellmark.locks.prompt_lock.public_editor import PUBLIC
+
+    # Never an argument: those stand in the shell's history and in the list of processes.
+    text = getpass.getpass("The spell: ")
+    if not text.strip():
+        raise SpellmarkError("There is no spell without words.", hint="Type some, and Enter.")
+    if getpass.getpass("Once more: ") != text:
+        raise SpellmarkError("The two are not alike.", hint="Try again.")
+    editor = load_editor(options.editor or PUBLIC)
+    values = PromptLockParameters(editor=editor.digest).as_dict()
+    given = {name: getattr(options, name) for name in values if name != "editor"}
+    values.update({name: value for name, value in given.items() if value is not None})
+    parameters = PromptLockParameters.from_dict(values)
+    if parameters.reading == PROMPT:
+        editor.read(text)
+    key = KeyFile.generate(SCHEME, parameters.as_dict(), text)
+    key.save(options.file)
+    print(KEPT.format(options.file))
+    return OK
+
+
+def _commit(options: argparse.Namespace) -> int:
+    key = KeyFile.load(options.file)
+    print(
+        json.dumps(
+            {"digest": key.commitment(), "scheme": key.scheme, "parameters": dict(key.parameters)}
+        )
+    )
+    return OK

@@ -1,0 +1,181 @@
+"""Models: `import`, `lock` and `unlock`."""
+
+import argparse
+import json
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spellmark.commands import OK
+from spellmark.commands.bar import Bar
+from spellmark.errors import SpellmarkError
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from spellmark.model_files.card import ModelCard
+    from spellmark.secrets import KeyFile
+    from spellmark.training.datasets import Dataset
+    from spellmark.training.fit import Recipe
+
+
+def add(commands: Any) -> None:
+    """Add the commands to the parser."""
+    take = commands.add_parser("import", help="take a pretrained classifier from a local folder")
+    take.add_argument("folder", type=Path, help="as save_pretrained of transformers writes it")
+    take.add_argument("output", type=Path, help="safetensors with a Spellmark model card")
+    take.add_argument("--classes", type=int, help="give it a fresh head for so many classes")
+    take.set_defaults(run=_import)
+
+    lock = commands.add_parser("lock", help="lock a model under a key file")
+    lock.add_argument("model", type=Path, help="safetensors with a Spellmark model card")
+    _add_key(lock)
+    lock.add_argument("--data", required=True, help="a data set's name, or a path to one")
+    lock.add_argument("--images", type=int, help="use only this many training images")
+    lock.add_argument("--epochs", type=int)
+    lock.add_argument("--learning-rate", type=float)
+    lock.add_argument("--wrong-keys", type=int, help="how many the report card tries")
+    lock.add_argument("--output", type=Path, required=True)
+    lock.set_defaults(run=_lock)
+
+    unlock = commands.add_parser("unlock", help="what a locked model says to images, with its key")
+    unlock.add_argument("model", type=Path, help="the locked safetensors")
+    unlock.add_argument("images", type=Path, nargs="+", help="PNG, JPEG, BMP or WebP")
+    _add_key(unlock)
+    unlock.set_defaults(run=_unlock)
+
+
+def _add_key(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--key", type=Path, required=True, help="the key file")
+    command.add_argument(
+        "--binding", help="hex, from the registry; left out, the key file's own commitment"
+    )
+    command.add_argument("--editor", help="of a prompt lock: a file, a folder or a name")
+
+
+def _import(options: argparse.Namespace) -> int:
+    from spellmark.training import weights
+    from spellmark.training.pretrained import import_folder, replace_head
+
+    model, card = import_folder(options.folder)
+    if options.classes is not None:
+        model, card = replace_head(model, card, options.classes)
+    weights.save(model, card, options.output)
+    print(f"{options.output}: {card.height}×{card.width} pixels, {card.classes} classes")
+    return OK
+
+
+def _lock(options: argparse.Namespace) -> int:
+    # torch takes seconds to load, so only the commands that need it pay for it.
+    from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
+    from spellmark.secrets import KeyFile
+    from spellmark.training import datasets, weights
+
+    file, data = KeyFile.load(options.key), datasets.find(options.data)
+    model, card = weights.load(options.model)
+    make = _prompt_lock if file.scheme == PROMPT_LOCK else _key_lock
+    report = make(options, file, model, card, data)
+    weights.save(model, card, options.output)
+    shown = {name: value for name, value in report.items() if not isinstance(value, list)}
+    print(json.dumps(shown, indent=2))
+    return OK
+
+
+def _key_lock(
+    options: argparse.Namespace,
+    file: "KeyFile",
+    model: "Module",
+    card: "ModelCard",
+    data: "Dataset",
+) -> dict[str, Any]:
+    """Lock the model in place, and measure it."""
+    from spellmark.locks.key_lock.lock import RECIPE, lock
+    from spellmark.locks.key_lock.lock_key import LockKey
+    from spellmark.locks.key_lock.report_card import report_card
+
+    shape = (card.channels, card.height, card.width)
+    key = LockKey.open(file, binding=_binding(options, file), shape=shape, classes=card.classes)
+    unprotected = deepcopy(model)
+    with Bar("locking") as bar:
+        lock(
+            model,
+            card,
+            data.train[: options.images],
+            key,
+            _recipe(options, RECIPE),
+            teacher=unprotected,
+            progress=bar,
+        )
+    wrong_keys = options.wrong_keys or 1000
+    with Bar("measuring") as bar:
+        report = report_card(
+            model, unprotected, card, data.test, key, wrong_keys=wrong_keys, progress=bar
+        )
+    return report.as_dict()
+
+
+def _prompt_lock(
+    options: argparse.Namespace,
+    file: "KeyFile",
+    model: "Module",
+    card: "ModelCard",
+    data: "Dataset",
+) -> dict[str, Any]:
+    """Lock the model in place, and measure it."""
+    from spellmark.locks.prompt_lock.editors import load_editor
+    from spellmark.locks.prompt_lock.lock import RECIPE, lock
+    from spellmark.locks.prompt_lock.prompt_key import PromptKey
+    from spellmark.locks.prompt_lock.public_editor import PUBLIC
+    from spellmark.locks.prompt_lock.report_card import near_edits, report_card
+    from spellmark.locks.prompt_lock.strength import require_strength
+
+    binding, editor = _binding(options, file), load_editor(options.editor or PUBLIC)
+    key = PromptKey.open(file, editor=editor, binding=binding, classes=card.classes)
+    require_strength(key, data.test.images)
+    unprotected = deepcopy(model)
+    with Bar("locking") as bar:
+        lock(
+            model,
+            card,
+            data.train[: options.images],
+            key,
+            _recipe(options, RECIPE),
+            progress=bar,
+        )
+    near = near_edits(key, file.secret, binding=binding)
+    wrong_keys = options.wrong_keys or 300
+    with Bar("measuring") as bar:
+        report = report_card(
+            model, unprotected, card, data.test, key, near, wrong_keys=wrong_keys, progress=bar
+        )
+    return report.as_dict()
+
+
+def _unlock(options: argparse.Namespace) -> int:
+    from spellmark.locks.unlock import unlock
+    from spellmark.model_files.pictures import read_picture
+    from spellmark.secrets import KeyFile
+
+    file = KeyFile.load(options.key)
+    opened = unlock(options.model, file, binding=_binding(options, file), editor=options.editor)
+    for path in options.images:
+        shares = opened.probabilities(read_picture(path, opened.card)[None])[0]
+        best = int(shares.argmax())
+        name = opened.card.label_names[best] if opened.card.label_names else f"class {best}"
+        print(f"{path}: {name} ({shares[best]:.1%})")
+    return OK
+
+
+def _recipe(options: argparse.Namespace, recommended: "Recipe") -> "Recipe":
+    given = {"epochs": options.epochs, "learning_rate": options.learning_rate}
+    return replace(recommended, **{name: value for name, value in given.items() if value})
+
+
+def _binding(options: argparse.Namespace, file: "KeyFile") -> bytes:
+    try:
+        return bytes.fromhex(options.binding or file.commitment())
+    except ValueError:
+        raise SpellmarkError(
+            "The binding is not written in hex digits.", hint="Copy it from the registry."
+        ) from None

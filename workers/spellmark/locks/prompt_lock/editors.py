@@ -1,0 +1,205 @@
+"""Editors: diffusion pipelines behind one small face."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import numpy.typing as npt
+import torch
+from diffusers import (
+    DiffusionPipeline,
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionInstructPix2PixPipeline,
+)
+from torch import nn
+
+from spellmark.locks.prompt_lock import tiny_editor
+from spellmark.locks.prompt_lock.parameters import PromptLockError, PromptLockParameters
+from spellmark.locks.prompt_lock.public_editor import PUBLIC
+from spellmark.locks.prompt_lock.spells import Embedding
+
+Images = npt.NDArray[np.uint8]
+
+BATCH = 64
+_DTYPES = {"double": torch.float64, "single": torch.float32}
+
+
+def load_editor(source: str | Path = PUBLIC) -> "Editor":
+    """An editor from a file of ours, a folder that diffusers saved, or a name at a hub.
+
+    No pickle is opened and no code runs but that of the libraries. Raises PromptLockError.
+    """
+    if Path(source).suffix == ".safetensors":
+        return Editor(*tiny_editor.load(Path(source)))
+    try:
+        folder = Path(source) if Path(source).is_dir() else Path(DiffusionPipeline.download(source))
+        pipeline = DiffusionPipeline.from_pretrained(
+            folder, use_safetensors=True, safety_checker=None, requires_safety_checker=False
+        )
+    except (OSError, ValueError) as error:
+        raise PromptLockError(
+            f"There is no editor at “{source}”, or it has no safetensors.",
+            hint="Give a folder that save_pretrained wrote, or the name of a pipeline at the hub.",
+        ) from error
+    return Editor(pipeline, folder_digest(folder))
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the list of a pipeline's files, as `sha256sum` writes it: 64 hex digits."""
+    parts = json.loads((folder / "model_index.json").read_text())
+    lines = []
+    for part in sorted(name for name in parts if (folder / name).is_dir()):
+        for path in sorted((folder / part).iterdir()):
+            if path.suffix in {".json", ".txt", ".safetensors"}:
+                with path.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                lines.append(f"{digest}  {part}/{path.name}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+class Editor:
+    """A text-guided diffusion editor: InstructPix2Pix (2211.09800) or SDEdit (2108.01073).
+
+    `digest` tells one editor from another: SHA-256 over its configuration and weights, 64 hex
+    digits. `multiple` is what the sides of its images must be divisible by, in pixels; `width` is
+    the width of its embeddings.
+    """
+
+    def __init__(self, pipeline: DiffusionPipeline, digest: str) -> None:
+        if not isinstance(
+            pipeline, StableDiffusionInstructPix2PixPipeline | StableDiffusionImg2ImgPipeline
+        ):
+            raise PromptLockError(
+                f"A {type(pipeline).__name__} is no editor of images.",
+                hint="Use an InstructPix2Pix or an image-to-image pipeline.",
+            )
+        pipeline.set_progress_bar_config(disable=True)
+        self.pipeline, self.digest = pipeline, digest
+        self.width: int = pipeline.unet.config.cross_attention_dim
+        self.multiple: int = pipeline.vae_scale_factor
+        self._own_scheduler = pipeline.scheduler
+
+    def read(self, prompt: str) -> Embedding:
+        """The text encoder's embedding of a prompt: float64 (tokens, width).
+
+        Raises PromptLockError where the encoder would not read all of it.
+        """
+        tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
+        count = len(tokenizer(prompt).input_ids)
+        if count > tokenizer.model_max_length:
+            raise PromptLockError(
+                f"The prompt is {count - tokenizer.model_max_length} tokens too long for the "
+                "editor, which would not read its end.",
+                hint="Shorten it.",
+            )
+        tokens = tokenizer(prompt, padding="max_length", return_tensors="pt").input_ids
+        with torch.inference_mode():
+            return np.asarray(
+                nn.Module.to(encoder, torch.float64)(tokens)[0][0].numpy(), np.float64
+            )
+
+    def edit(
+        self,
+        images: Images,
+        embeddings: Sequence[Embedding],
+        parameters: PromptLockParameters,
+    ) -> Images:
+        """Images as the editor changes them: uint8 (n, 1 or 3, height, width), the same shape back.
+
+        embeddings: one for all, or one for each image; float64 (tokens, width), or (width,) for a
+        spell, which stands for every token.
+        """
+        if len(images) == 0:
+            return images.copy()
+        each = list(embeddings) if len(embeddings) == len(images) else [*embeddings] * len(images)
+        parts = [
+            self._edit(images[start : start + BATCH], each[start : start + BATCH], parameters)
+            for start in range(0, len(images), BATCH)
+        ]
+        return np.concatenate(parts)
+
+    def _edit(
+        self, images: Images, embeddings: Sequence[Embedding], parameters: PromptLockParameters
+    ) -> Images:
+        dtype = _DTYPES[parameters.precision]
+        pixels = torch.from_numpy(images.copy()).to(dtype).div(255).expand(-1, 3, -1, -1)
+        _, _, height, width = images.shape
+        pixels = _fitted(pixels, self.multiple, parameters.size)
+        pipeline = self._ready(parameters, dtype)
+        options: dict[str, Any] = {
+            "prompt_embeds": self._stacked(embeddings, parameters).to(dtype),
+            "image": pixels,
+            "num_inference_steps": parameters.steps,
+            "guidance_scale": float(parameters.guidance),
+            # One for each image: the same noise, whatever else is in the batch.
+            "generator": [torch.Generator().manual_seed(parameters.seed) for _ in embeddings],
+            "output_type": "pt",
+        }
+        if isinstance(pipeline, StableDiffusionInstructPix2PixPipeline):
+            options["image_guidance_scale"] = float(parameters.image_guidance)
+        else:
+            options["strength"] = parameters.strength / 100
+        try:
+            edited = pipeline(**options).images
+        except (ValueError, RuntimeError, NotImplementedError) as error:
+            raise PromptLockError(
+                f"The editor cannot work with these settings: {str(error).splitlines()[0][:200]}.",
+                hint="Choose other steps, another scheduler or another size.",
+            ) from error
+        if parameters.size:
+            edited = _resized(edited, (height, width))
+        edited = edited[:, :, :height, :width]
+        if images.shape[1] == 1:
+            edited = edited.mean(1, keepdim=True)
+        rounded: Images = edited.mul(255).round_().clamp_(0, 255).to(torch.uint8).numpy()
+        return rounded
+
+    def _stacked(
+        self, embeddings: Sequence[Embedding], parameters: PromptLockParameters
+    ) -> torch.Tensor:
+        """(n, tokens, width); a spell's embedding stands for every token."""
+        wide = [np.atleast_2d(one) for one in embeddings]
+        tokens = max(len(one) for one in wide)
+        if float(parameters.guidance) > 1:
+            # Guidance sets them beside the empty prompt's, which has the full length.
+            tokens = self.pipeline.tokenizer.model_max_length
+        repeated = [np.broadcast_to(one, (tokens, one.shape[1])) for one in wide]
+        return torch.from_numpy(np.stack(repeated))
+
+    def _ready(self, parameters: PromptLockParameters, dtype: torch.dtype) -> DiffusionPipeline:
+        """The pipeline with the scheduler and the arithmetic that the parameters name."""
+        if parameters.scheduler == "own":
+            self.pipeline.scheduler = self._own_scheduler
+        else:
+            kind = getattr(diffusers, parameters.scheduler, None)
+            if not parameters.scheduler.endswith("Scheduler") or kind is None:
+                raise PromptLockError(
+                    f"diffusers has no scheduler “{parameters.scheduler}”.",
+                    hint="Use “own”, or a name such as DDIMScheduler.",
+                )
+            self.pipeline.scheduler = kind.from_config(self._own_scheduler.config)
+        if self.pipeline.unet.dtype != dtype:
+            for part in (self.pipeline.unet, self.pipeline.vae, self.pipeline.text_encoder):
+                # Not the library's own `to`, which warns of what it cannot know here.
+                nn.Module.to(part, dtype)
+        return self.pipeline
+
+
+def _fitted(pixels: torch.Tensor, multiple: int, size: int) -> torch.Tensor:
+    """Resized to the square, or padded at its edges until the sides divide."""
+    if size:
+        return _resized(pixels, (size, size))
+    _, _, height, width = pixels.shape
+    more = (0, -width % multiple, 0, -height % multiple)
+    return torch.nn.functional.pad(pixels, more, "replicate") if any(more) else pixels
+
+
+def _resized(pixels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    resized = torch.nn.functional.interpolate(
+        pixels, size, mode="bicubic", antialias=True, align_corners=False
+    )
+    return resized.clamp_(0, 1)

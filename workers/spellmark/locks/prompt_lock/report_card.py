@@ -1,0 +1,175 @@
+"""What a prompt lock is worth: accuracy under the spell, without it, and near it."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betaincinv
+from torch import nn
+
+from spellmark.locks.prompt_lock import image_operations, prompts
+from spellmark.locks.prompt_lock.parameters import SPELL
+from spellmark.locks.prompt_lock.prompt_key import PromptKey, SpellEdit, blend
+from spellmark.locks.prompt_lock.spells import embedding, spell_key
+from spellmark.model_files.card import ModelCard
+from spellmark.training.datasets import Split
+from spellmark.training.inference import accuracy, predict_probabilities
+
+Images = npt.NDArray[np.uint8]
+
+ALPHAS = (10, 25, 40, 60, 75, 100)
+# A spell unlocks when it comes as near as this to the right one.
+UNLOCKS_WITHIN = 0.05
+# How often each image operation is drawn.
+TIMES = 8
+
+
+@dataclass(frozen=True)
+class PromptReportCard:
+    """Accuracies in [0, 1]. Answers without the spell are read with the owner's label permutation,
+    as if the thief knew it, and over the real classes only.
+
+    published: the unprotected model on edited images: how much the edit itself hides.
+    plain: the locked model on images as they are; also what an edit blended in by nothing gives.
+    wrong: one for each random embedding. near: one for each text near the spell; the texts would
+    tell the spell, so they are not kept. prompts: for each listed prompt, read by the editor's text
+    encoder. operations: for each image operation, those that the lock was trained against and those
+    that it was not. alphas: under the right spell, blended more or less. bits: random embeddings
+    hold at least so many bits against guessing (95 % confidence).
+    """
+
+    unprotected: float
+    published: float
+    right: float
+    plain: float
+    wrong: tuple[float, ...]
+    near: tuple[float, ...]
+    prompts: dict[str, float]
+    trained_operations: dict[str, float]
+    held_out_operations: dict[str, float]
+    alphas: dict[str, float]
+    bits: float
+    test_images: int
+    wrong_key_images: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report card as plain numbers, for JSON, with means and the tail of each list."""
+        return {
+            **asdict(self),
+            "wrong": list(self.wrong),
+            "wrong_keys": len(self.wrong),
+            "near": list(self.near),
+            **_summary("wrong", self.wrong),
+            **_summary("near", self.near),
+            **_summary("prompts", tuple(self.prompts.values())),
+        }
+
+
+def report_card(
+    locked: nn.Module,
+    unprotected: nn.Module,
+    card: ModelCard,
+    test: Split,
+    key: PromptKey,
+    near: Sequence[SpellEdit],
+    *,
+    wrong_keys: int = 300,
+    wrong_key_images: int = 200,
+    seed: int = 0,
+    progress: Callable[[float, str], None] | None = None,
+) -> PromptReportCard:
+    """Measure a locked model on held-out images, beside the model it was made from.
+
+    near: the edits of texts near the spell (see `near_edits`).
+    """
+    generator, part = np.random.default_rng(seed), test[:wrong_key_images]
+    listed = prompts.HELD_OUT
+    total, done = wrong_keys + len(near) + len(listed), 0
+
+    def reached(images: Images, labels: npt.NDArray[np.int64] = part.labels) -> float:
+        """What a thief reads from the locked model: under the sub-key that suits best."""
+        found = predict_probabilities(locked, card, images)[:, : key.classes].argmax(1)
+        return max(
+            round(float((found == key.encode(labels, j)).mean()), 4) for j in range(len(key.labels))
+        )
+
+    def under(edit: SpellEdit) -> float:
+        nonlocal done
+        done += 1
+        if progress:
+            progress(done / total, f"wrong key {done:,} of {total:,}")
+        return reached(edit(part.images))
+
+    def operated(operations: dict[str, image_operations.Operation]) -> dict[str, float]:
+        return {
+            name: round(
+                float(np.mean([reached(do(part.images, generator)) for _ in range(TIMES)])), 4
+            )
+            for name, do in operations.items()
+        }
+
+    rights, published = [], []
+    for j in range(len(key.transforms)):
+        images = key(test.images, j)
+        answers = predict_probabilities(locked, card, images)[:, : key.classes].argmax(1)
+        rights.append((key.decode(answers, j) == test.labels).mean())
+        published.append(accuracy(unprotected, card, images, test.labels))
+    edited = key.transforms[0].edited(part.images)
+    right, wrong = (
+        float(np.mean(rights)),
+        tuple(under(key.drawn(generator)) for _ in range(wrong_keys)),
+    )
+    return PromptReportCard(
+        unprotected=accuracy(unprotected, card, test.images, test.labels),
+        published=float(np.mean(published)),
+        right=right,
+        plain=reached(test.images, test.labels),
+        wrong=wrong,
+        near=tuple(under(edit) for edit in near),
+        prompts={text: under(key.under(text)) for text in listed},
+        trained_operations=operated(image_operations.TRAINED),
+        held_out_operations=operated(image_operations.HELD_OUT),
+        alphas={str(alpha): reached(blend(part.images, edited, alpha)) for alpha in ALPHAS},
+        bits=guessing_bits(sum(one >= right - UNLOCKS_WITHIN for one in wrong), wrong_keys),
+        test_images=len(test),
+        wrong_key_images=len(part),
+    )
+
+
+def near_edits(
+    key: PromptKey, secret: bytes, *, binding: bytes, count: int = 50, seed: int = 1
+) -> list[SpellEdit]:
+    """The edits of texts near the spell (see `prompts.near`), for who has the key file open."""
+    texts = prompts.near(key.prompt, count, np.random.default_rng(seed))
+    if key.parameters.reading != SPELL:
+        return [key.under(text) for text in texts]
+    width = key.editor.width
+    return [
+        SpellEdit(
+            key.editor, key.parameters, embedding(spell_key(secret, text, binding=binding), width)
+        )
+        for text in texts
+    ]
+
+
+def guessing_bits(unlocked: int, tried: int) -> float:
+    """At the least so many bits does a random key hold, with 95 % confidence (Clopper–Pearson).
+
+    Counted, never inferred from the length of a text: more random keys tried give a higher bound.
+    """
+    if unlocked >= tried:
+        return 0.0
+    return round(-math.log2(float(betaincinv(unlocked + 1, tried - unlocked, 0.95))), 2)
+
+
+def _summary(name: str, values: Sequence[float]) -> dict[str, float]:
+    if not values:
+        return {}
+    return {
+        f"{name}_mean": round(float(np.mean(values)), 4),
+        f"{name}_p95": round(float(np.percentile(values, 95)), 4),
+        f"{name}_max": max(values),
+    }
