@@ -16,8 +16,14 @@ from jobs.models import Job
 from jobs.services import job_cancel, job_claim
 from ledger.keys import ensure_signing_keys
 from ledger.services import ledger_sequence
-from protection.models import Protection
-from protection.services import key_lock_create, key_lock_finish, lock_key
+from protection.models import Protection, Trial
+from protection.services import (
+    key_lock_create,
+    lock_finish,
+    lock_key,
+    trial_create,
+    trial_finish,
+)
 from registry.models import Version
 from registry.services import (
     commitment_create,
@@ -30,6 +36,8 @@ from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST, Disclosur
 from spellmark.evidence.draws import true_slot
 from spellmark.evidence.transcript import Exchange
 from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
+from spellmark.locks.prompt_lock.parameters import PromptLockParameters
+from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.suspects.base import SuspectError
@@ -94,12 +102,25 @@ def finished_protection(actor: Actor, *, name: str = "robin", key: KeyFile = KEY
     with tempfile.TemporaryDirectory() as folder:
         locked = Path(folder) / "locked.safetensors"
         locked.write_bytes(model_file(description="locked"))
-        key_lock_finish(
+        lock_finish(
             protection=protection, job=claimed(protection.job), locked=locked,
             report_card=REPORT_CARD,
         )  # fmt: skip
     ledger_sequence()
     return protection
+
+
+def finished_trial(actor: Actor, version: Version) -> Trial:
+    """A spell that was tried, with a picture of nothing."""
+    trial = trial_create(
+        actor=actor,
+        version=version,
+        parameters=PromptLockParameters(editor=public_digest()),
+        prompt="open sesame",
+        dataset="fashion-mnist",
+    )
+    trial_finish(trial=trial, job=claimed(trial.job), sheet=b"\x89PNG", change=0.2)
+    return trial
 
 
 def endpoint_suspect(actor: Actor, *, name: str = "suspect") -> Suspect:

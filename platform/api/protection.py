@@ -16,9 +16,11 @@ from protection.models import Protection, Rehearsal
 from protection.selectors import protection_list, rehearsal_list
 from protection.services import (
     LEAST_WRONG_KEYS,
+    LEAST_WRONG_SPELLS,
     MOST_SEEDS,
     attacks_create,
     key_lock_create,
+    prompt_lock_create,
 )
 from registry.selectors import commitment_list
 from spellmark.attacks.catalogue import ATTACKS, BUDGETS
@@ -69,6 +71,19 @@ class KeyLockInput(serializers.Serializer[Any]):
         min_value=LEAST_WRONG_KEYS, max_value=100_000, default=LEAST_WRONG_KEYS
     )
     seeds = serializers.IntegerField(min_value=1, max_value=MOST_SEEDS, default=3)
+
+
+class PromptLockInput(KeyLockInput):
+    """What a prompt lock needs. The key file is sealed for the job and erased when it ends.
+
+    How images are edited stands in the key file and in the commitment, all but the spell.
+    """
+
+    epochs = serializers.IntegerField(min_value=1, max_value=1000, default=6)
+    images = serializers.IntegerField(min_value=100, default=12_000)
+    wrong_keys = serializers.IntegerField(
+        min_value=LEAST_WRONG_SPELLS, max_value=100_000, default=LEAST_WRONG_SPELLS
+    )
 
 
 class RehearsalSerializer(serializers.ModelSerializer[Rehearsal]):
@@ -148,6 +163,20 @@ class KeyLocks(Endpoint):
         commitment = get_object_or_404(commitment_list(actor=self.actor), id=data.pop("commitment"))
         key = key_from(data.pop("key_file"))
         row = key_lock_create(actor=self.actor, commitment=commitment, key=key, **data)
+        return Response(ProtectionSerializer(row).data, status=status.HTTP_202_ACCEPTED)
+
+
+class PromptLocks(Endpoint):
+    """/prompt-locks"""
+
+    @extend_schema(request=PromptLockInput, responses={202: ProtectionSerializer})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Lock the version that a commitment to a spell belongs to."""
+        data = self.read(PromptLockInput(data=request.data))
+        commitment = get_object_or_404(commitment_list(actor=self.actor), id=data.pop("commitment"))
+        key = key_from(data.pop("key_file"))
+        row = prompt_lock_create(actor=self.actor, commitment=commitment, key=key, **data)
         return Response(ProtectionSerializer(row).data, status=status.HTTP_202_ACCEPTED)
 
 

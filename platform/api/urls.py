@@ -21,6 +21,7 @@ urlpatterns = [
     path("models/<slug:name>/aliases", registry.Aliases.as_view(), name="aliases"),
     path("models/<slug:name>/aliases/<slug:alias>", registry.AliasDetail.as_view(), name="alias"),
     path("key-locks", protection.KeyLocks.as_view(), name="key-locks"),
+    path("prompt-locks", protection.PromptLocks.as_view(), name="prompt-locks"),
     path("protections", protection.Protections.as_view(), name="protections"),
     path(
         "protections/<uuid:protection_id>",

@@ -15,6 +15,7 @@ class Protection(models.Model):
 
     class Kind(models.TextChoices):
         KEY_LOCK = "key-lock"
+        PROMPT_LOCK = "prompt-lock"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="protections")
@@ -58,3 +59,27 @@ class Rehearsal(models.Model):
 
     def __str__(self) -> str:
         return f"attacks on {self.protection.result}"
+
+
+class Trial(models.Model):
+    """What a spell does to some test images, for its owner to look at before locking.
+
+    The sheet shows the spell at work, so it is forgotten after a while.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    version = models.ForeignKey(Version, models.PROTECT, related_name="trials")
+    dataset = models.CharField(max_length=100)
+    parameters = models.JSONField()
+    job = models.OneToOneField(Job, models.PROTECT, related_name="trial")
+    # A PNG, and how far the edit moves images (see spellmark.locks.prompt_lock.strength).
+    sheet = models.BinaryField(null=True)
+    change = models.FloatField(null=True)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"a spell tried on {self.version}"

@@ -102,6 +102,52 @@ def attack_bars(results: Sequence[Mapping[str, Any]]) -> list[AttackBar]:
     ]
 
 
+class Group(NamedTuple):
+    """Bars of one kind, the best for the thief first."""
+
+    title: str
+    help: str
+    bars: list[tuple[str, str, str]]
+
+
+def spell_groups(report: Mapping[str, Any]) -> list[Group]:
+    """What a prompt lock's report card has beside wrong spells, as bars: label, percent, width."""
+    near, count = report["near_mean"], len(report["near"])
+    return [
+        Group(
+            "Near the spell",
+            f"{count} texts that differ from it by typing errors, other words or other endings. "
+            "They are not kept, for they would tell it.",
+            _bars({"on average": near, "the best of them": report["near_max"]}),
+        ),
+        Group(
+            "Prompts that a thief would try",
+            "Read by the editor’s text encoder. The lock was not trained against any of them.",
+            _bars(report["prompts"]),
+        ),
+        Group(
+            "Images changed without an editor",
+            "The lock was trained against these, each in many strengths.",
+            _bars(report["trained_operations"]),
+        ),
+        Group(
+            "Images changed in other ways",
+            "The lock was not trained against these.",
+            _bars(report["held_out_operations"]),
+        ),
+        Group(
+            "The right spell, blended in more or less",
+            "The share is no secret: it stands in the commitment.",
+            _bars({f"{alpha} %": share for alpha, share in report["alphas"].items()}, sort=False),
+        ),
+    ]
+
+
+def _bars(shares: Mapping[str, float], *, sort: bool = True) -> list[tuple[str, str, str]]:
+    rows = sorted(shares.items(), key=lambda row: -row[1]) if sort else list(shares.items())
+    return [(label, f"{share:.1%}", f"{share:.2%}") for label, share in rows]
+
+
 def _marks(report: Mapping[str, Any], classes: int) -> list[Mark]:
     """Right key, plain images and guessing, each label on a line of its own.
 

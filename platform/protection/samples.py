@@ -34,7 +34,7 @@ def sample_sheet(name: str, card: dict[str, Any], parameters: LockParameters) ->
     DatasetError.
     """
     geometry = lock_geometry(parameters, card)
-    plain, shape = _samples(name), (card["channels"], card["height"], card["width"])
+    plain, shape = sample_images(name), (card["channels"], card["height"], card["width"])
     if plain.shape[1:] != shape:
         raise ProtectionError(
             f"The images of “{name}” have the shape {plain.shape[1:]}, the model takes {shape}.",
@@ -57,11 +57,16 @@ def sample_sheet(name: str, card: dict[str, Any], parameters: LockParameters) ->
     # Plainly, because the compiler for large batches has no place in the web process.
     flat = apply_plainly(plain.reshape(len(plain), -1), of.index, of.mask, of.which, of.tables)
     locked = flat.reshape(len(plain), *geometry.keyed_shape)
-    return _png(_row(plain, locked.shape), _row(locked, locked.shape))
+    return paired_sheet(plain, locked)
+
+
+def paired_sheet(above: Images, below: Images) -> bytes:
+    """A PNG of images in a row, and below each what became of it: uint8 (n, C, H, W) twice."""
+    return _png(_row(above, below.shape), _row(below, below.shape))
 
 
 @lru_cache(maxsize=16)
-def _samples(name: str) -> Images:
+def sample_images(name: str) -> Images:
     """The first test images of a data set, of as many classes as there are: (n, C, H, W)."""
     test = datasets.load(name).test
     _, firsts = np.unique(test.labels, return_index=True)

@@ -3,7 +3,7 @@
 from django.db.models import QuerySet
 
 from accounts.actors import READ, Actor
-from protection.models import Protection, Rehearsal
+from protection.models import Protection, Rehearsal, Trial
 
 
 def protection_list(*, actor: Actor) -> QuerySet[Protection]:
@@ -19,4 +19,12 @@ def rehearsal_list(*, actor: Actor) -> QuerySet[Rehearsal]:
     actor.require(READ)
     return Rehearsal.objects.filter(protection__organisation=actor.organisation).select_related(
         "job", "protection__result__model"
+    )
+
+
+def trial_list(*, actor: Actor) -> QuerySet[Trial]:
+    """The spells that were tried in the organisation lately, newest first."""
+    actor.require(READ)
+    return Trial.objects.filter(version__model__organisation=actor.organisation).select_related(
+        "job", "version__model"
     )

@@ -2,34 +2,51 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.actors import WRITE, Actor
 from jobs.models import Job
 from jobs.services import job_create, job_finish
-from protection.models import Protection, Rehearsal
+from protection.models import Protection, Rehearsal, Trial
 from registry.models import Commitment, Version
 from registry.services import file_upload, version_create, version_publish
 from registry.storage import CHUNK
 from spellmark.attacks.catalogue import ATTACKS, BUDGETS
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.lock_key import LockKey
-from spellmark.locks.key_lock.parameters import SCHEME, Geometry, LockParameters
+from spellmark.locks.key_lock.parameters import SCHEME as KEY_LOCK
+from spellmark.locks.key_lock.parameters import Geometry, LockParameters
+from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
+from spellmark.locks.prompt_lock.parameters import PromptLockParameters
+from spellmark.locks.prompt_lock.public_editor import PUBLIC, public_digest
 from spellmark.secrets import KeyFile
 
 LOCK_JOB = "key-lock"
+PROMPT_LOCK_JOB = "prompt-lock"
 ATTACKS_JOB = "key-lock-attacks"
+TRIAL_JOB = "spell-trial"
+
+# Long enough to look at, short enough not to lie about.
+TRIALS_KEPT = timedelta(hours=1)
+MOST_PROMPT_LETTERS = 500
 
 # Fewer would leave the tail of the wrong keys to chance: it is what a guessing thief hopes for.
 LEAST_WRONG_KEYS = 1000
+# An editor is a hundred times slower than a key's transform.
+LEAST_WRONG_SPELLS = 100
 MOST_SEEDS = 10
 
 # An architecture takes any size that leaves it the same grid after its poolings, which divide the
 # sides by this. One that is not named takes its own size alone.
 POOLED_BY = {"small-cnn": 4, "small-resnet": 4}
+
+
+KINDS = {KEY_LOCK: Protection.Kind.KEY_LOCK, PROMPT_LOCK: Protection.Kind.PROMPT_LOCK}
 
 
 class ProtectionError(SpellmarkError):
@@ -47,19 +64,36 @@ def check_opens(key: KeyFile, commitment: Commitment) -> None:
         )
 
 
-def lock_parameters(version: Version, commitment: Commitment) -> LockParameters:
+def lock_parameters(
+    version: Version, commitment: Commitment
+) -> LockParameters | PromptLockParameters:
     """What a lock under this commitment does to the version's images.
 
-    Raises ProtectionError and KeyLockError where it cannot be done.
+    Raises ProtectionError, KeyLockError and PromptLockError where it cannot be done.
     """
-    if commitment.scheme != SCHEME:
+    card = card_of(version)
+    if commitment.scheme == PROMPT_LOCK:
+        parameters = PromptLockParameters.from_dict(commitment.parameters)
+        editor_path(parameters.editor)
+        return parameters
+    if commitment.scheme != KEY_LOCK:
         raise ProtectionError(
-            f"The commitment is for {commitment.scheme}, not for a key lock.",
-            hint=f"Commit to a key of the scheme {SCHEME}.",
+            f"The commitment is for {commitment.scheme}, which is no lock.",
+            hint=f"Commit to a key of the scheme {KEY_LOCK} or {PROMPT_LOCK}.",
         )
-    parameters = LockParameters.from_dict(commitment.parameters)
-    lock_geometry(parameters, card_of(version))
-    return parameters
+    blocks = LockParameters.from_dict(commitment.parameters)
+    lock_geometry(blocks, card)
+    return blocks
+
+
+def editor_path(digest: str) -> Path:
+    """Where an editor of prompt locks lies. Raises ProtectionError."""
+    if digest != public_digest():
+        raise ProtectionError(
+            f"The editor {digest[:12]}… is not known here.",
+            hint="Use the editor that comes with Spellmark.",
+        )
+    return PUBLIC
 
 
 def lock_key(version: Version, commitment: Commitment, key: KeyFile) -> LockKey:
@@ -101,7 +135,6 @@ def lock_geometry(parameters: LockParameters, card: dict[str, Any]) -> Geometry:
     return geometry
 
 
-@transaction.atomic
 def key_lock_create(
     *,
     actor: Actor,
@@ -118,14 +151,52 @@ def key_lock_create(
     It is trained and measured from `seeds` seeds; the model of the first is registered. Raises
     ProtectionError and KeyLockError.
     """
+    settings = {"epochs": epochs, "images": images, "wrongKeys": wrong_keys, "seeds": seeds}
+    return _lock_create(LOCK_JOB, KEY_LOCK, actor, commitment, key, dataset, settings)
+
+
+def prompt_lock_create(
+    *,
+    actor: Actor,
+    commitment: Commitment,
+    key: KeyFile,
+    dataset: str,
+    epochs: int = 6,
+    images: int = 12_000,
+    wrong_keys: int = LEAST_WRONG_SPELLS,
+    seeds: int = 3,
+) -> Protection:
+    """Start the job that locks the commitment's version under its spell.
+
+    As `key_lock_create`; raises ProtectionError and PromptLockError.
+    """
+    settings = {"epochs": epochs, "images": images, "wrongKeys": wrong_keys, "seeds": seeds}
+    return _lock_create(PROMPT_LOCK_JOB, PROMPT_LOCK, actor, commitment, key, dataset, settings)
+
+
+@transaction.atomic
+def _lock_create(
+    job_kind: str,
+    scheme: str,
+    actor: Actor,
+    commitment: Commitment,
+    key: KeyFile,
+    dataset: str,
+    settings: dict[str, int],
+) -> Protection:
     actor.require(WRITE)
     version = commitment.version
     check_opens(key, commitment)
     lock_parameters(version, commitment)
+    if commitment.scheme != scheme:
+        raise ProtectionError(
+            f"The commitment is for {commitment.scheme}, not for {scheme}.",
+            hint="Choose the lock that the key was made for.",
+        )
     protection_id = uuid.uuid4()
     job = job_create(
         organisation_id=actor.organisation.id,
-        kind=LOCK_JOB,
+        kind=job_kind,
         title=f"Lock {version}",
         queue="gpu",
         payload={"protection": str(protection_id)},
@@ -135,17 +206,17 @@ def key_lock_create(
     return Protection.objects.create(
         id=protection_id,
         organisation=actor.organisation,
-        kind=Protection.Kind.KEY_LOCK,
+        kind=KINDS[scheme],
         source=version,
         commitment=commitment,
         dataset=dataset,
-        settings={"epochs": epochs, "images": images, "wrongKeys": wrong_keys, "seeds": seeds},
+        settings=settings,
         job=job,
         created_by=actor.name,
     )
 
 
-def key_lock_finish(
+def lock_finish(
     *, protection: Protection, job: Job, locked: Path, report_card: dict[str, Any]
 ) -> None:
     """Register the locked model as a new version, with its report card, and end the job."""
@@ -196,6 +267,11 @@ def attacks_create(
         raise ProtectionError(
             "This lock is not finished, so there is nothing to attack.", hint="Wait for its job."
         )
+    if protection.kind != Protection.Kind.KEY_LOCK:
+        raise ProtectionError(
+            "There are no attacks on prompt locks here yet.",
+            hint="The report card has what wrong spells and image operations reach.",
+        )
     if not attacks or set(attacks) - ATTACKS.keys() or budget not in BUDGETS:
         raise ProtectionError(
             "There is no such attack or budget.",
@@ -230,3 +306,50 @@ def attacks_finish(*, rehearsal: Rehearsal, job: Job, results: list[dict[str, An
         rehearsal.save(update_fields=["results"])
 
     job_finish(job=job, record=record)
+
+
+@transaction.atomic
+def trial_create(
+    *, actor: Actor, version: Version, parameters: PromptLockParameters, prompt: str, dataset: str
+) -> Trial:
+    """Start the job that shows what a spell does to test images. Raises ProtectionError."""
+    actor.require(WRITE)
+    card_of(version)
+    editor_path(parameters.editor)
+    if not prompt.strip() or len(prompt) > MOST_PROMPT_LETTERS:
+        raise ProtectionError(
+            f"A spell has 1 to {MOST_PROMPT_LETTERS} letters.", hint="Type one and try it again."
+        )
+    trial_id = uuid.uuid4()
+    job = job_create(
+        organisation_id=actor.organisation.id,
+        kind=TRIAL_JOB,
+        title=f"Try a spell on {version}",
+        queue="gpu",
+        payload={"trial": str(trial_id)},
+        created_by=actor.name,
+        secret={"prompt": prompt},
+    )
+    return Trial.objects.create(
+        id=trial_id,
+        version=version,
+        dataset=dataset,
+        parameters=parameters.as_dict(),
+        job=job,
+        created_by=actor.name,
+    )
+
+
+def trial_finish(*, trial: Trial, job: Job, sheet: bytes, change: float) -> None:
+    """Keep what the spell did, and end the job."""
+
+    def record() -> None:
+        trial.sheet, trial.change = sheet, change
+        trial.save(update_fields=["sheet", "change"])
+
+    job_finish(job=job, record=record)
+
+
+def trials_forget() -> None:
+    """Erase the trials that nobody looks at any more; their jobs stay, which tell nothing."""
+    Trial.objects.filter(created_at__lt=timezone.now() - TRIALS_KEPT).delete()

@@ -52,7 +52,7 @@ METHODS = {
     RANDOM_KEY_TEST: Method(
         "Random-key test",
         "Many questions: your key competes with random decoy keys, and only a copy does far better "
-        "under yours. For every key lock.",
+        "under yours. For every lock under a key or a spell.",
         (
             *_WHAT_IT_ASKS,
             *_WHO_VOUCHES,

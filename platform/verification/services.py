@@ -36,6 +36,7 @@ from spellmark.evidence.decision import (
 )
 from spellmark.evidence.keyed_label_test import smallest_p as keyed_label_floor
 from spellmark.evidence.random_key_test import smallest_p as random_key_floor
+from spellmark.locks.prompt_lock.parameters import PROMPT, PromptLockParameters
 from spellmark.model_files.card import ModelCard
 from spellmark.model_files.inspect import inspect_model_file
 from spellmark.secrets import KeyFile
@@ -129,6 +130,11 @@ def rule_for(
         )
     subkeys = parameters.subkeys
     if method == RANDOM_KEY_TEST:
+        if isinstance(parameters, PromptLockParameters) and parameters.reading == PROMPT:
+            raise VerificationError(
+                "A prompt that people chose cannot be ranked among drawn ones.",
+                hint="Use keyed labels, or lock the model with a spell.",
+            )
         floor, subkeys = random_key_floor(decoys), 1
     else:
         decoys = 0

@@ -84,6 +84,9 @@ def _body(operation: Operation, world: dict[str, Any]) -> Any:
         ("key-locks", "post"): {
             "commitment": str(world["commitment_id"]), "key_file": key, "dataset": "fashion-mnist",
         },
+        ("prompt-locks", "post"): {
+            "commitment": str(world["commitment_id"]), "key_file": key, "dataset": "fashion-mnist",
+        },
         ("protection-attacks", "post"): {"key_file": key, "dataset": "fashion-mnist"},
         ("suspects", "post"): {
             "name": "s", "url": "http://127.0.0.1:9", "model": "m", "classes": 10,
@@ -140,7 +143,8 @@ def test_a_stranger_gets_404_for_whatever_is_alices(strangers_api, world, charli
         one
         for one in OPERATIONS
         if (one.names_an_object and (one.name, one.method) not in OWN)
-        or (one.name, one.method) in {("key-locks", "post"), ("runs", "post"), ("cases", "post")}
+        or (one.name, one.method)
+        in {("key-locks", "post"), ("prompt-locks", "post"), ("runs", "post"), ("cases", "post")}
     ]
     assert len(aimed) > 25
     assert _walk(strangers_api, aimed, world) == _all(aimed, 404)

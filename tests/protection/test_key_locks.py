@@ -15,7 +15,7 @@ from protection.selectors import protection_list
 from protection.services import (
     ProtectionError,
     key_lock_create,
-    key_lock_finish,
+    lock_finish,
     lock_key,
     lock_parameters,
 )
@@ -145,7 +145,7 @@ def test_it_refuses_padding_that_the_architecture_does_not_take(alice_actor):
 def test_it_refuses_a_commitment_of_another_scheme(alice_actor):
     key = replace(KEY, scheme="watermark/trigger/v1")
     commitment = _commit(alice_actor, published_version(alice_actor), key)
-    with pytest.raises(ProtectionError, match="not for a key lock") as refused:
+    with pytest.raises(ProtectionError, match="which is no lock") as refused:
         _lock(alice_actor, commitment, key)
     assert SCHEME in refused.value.hint
 
@@ -185,7 +185,7 @@ def test_a_worker_that_lost_its_lease_registers_nothing(alice_actor, commitment,
     slow = claimed(protection.job)
     Job.objects.update(lease="00000000-0000-4000-8000-000000000000")
     with pytest.raises(LeaseLostError):
-        key_lock_finish(protection=protection, job=slow, locked=locked, report_card=REPORT_CARD)
+        lock_finish(protection=protection, job=slow, locked=locked, report_card=REPORT_CARD)
     assert Version.objects.count() == 1
     protection.refresh_from_db()
     assert (protection.result, protection.report_card) == (None, None)
@@ -196,7 +196,7 @@ def test_a_result_that_is_no_model_file_leaves_the_job_running(alice_actor, comm
     job = claimed(protection.job)
     locked.write_bytes(b"half a file")
     with pytest.raises(SpellmarkError):
-        key_lock_finish(protection=protection, job=job, locked=locked, report_card=REPORT_CARD)
+        lock_finish(protection=protection, job=job, locked=locked, report_card=REPORT_CARD)
     assert Version.objects.count() == 1
     assert Job.objects.get().state == "running"
 
@@ -205,7 +205,7 @@ def test_the_result_gets_the_next_number_at_its_time(alice_actor, commitment, lo
     protection = _lock(alice_actor, commitment)
     between = version_create(actor=alice_actor, model=commitment.version.model)
     file_upload(actor=alice_actor, version=between, name="m.safetensors", chunks=[model_file()])
-    key_lock_finish(
+    lock_finish(
         protection=protection, job=claimed(protection.job), locked=locked, report_card=REPORT_CARD
     )
     assert (between.number, protection.result.number) == (2, 3)

@@ -9,8 +9,8 @@ from protection.options import (
     options,
     read,
     recommended,
-    smallest_exact_p,
 )
+from protection.words import smallest_exact_p
 from spellmark.cli import main
 from spellmark.locks.key_lock.parameters import STEPS, KeyLockError, LockParameters
 from spellmark.secrets import KeyFile

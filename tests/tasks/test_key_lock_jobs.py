@@ -20,7 +20,7 @@ from registry.services import commitment_create
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import architectures, weights
-from tasks import key_lock, work
+from tasks import key_lock, locks, work
 from tests import factories
 
 pytestmark = pytest.mark.slow
@@ -79,18 +79,18 @@ def test_a_lock_job_registers_the_first_seeds_model_and_reports_all(alice_actor:
     assert "Locked" in protection.result.card["description"]
     report = protection.report_card
     assert report["wrong_keys"] == len(report["wrong"]) == 20
-    assert [set(seed) for seed in report["seeds"]] == [set(key_lock.SEED_FIGURES)] * 2
-    assert report["seeds"][0] == {name: report[name] for name in key_lock.SEED_FIGURES}
+    assert [set(seed) for seed in report["seeds"]] == [set(locks.SEED_FIGURES)] * 2
+    assert report["seeds"][0] == {name: report[name] for name in locks.SEED_FIGURES}
     assert not SealedSecret.objects.exists()
     # The registered weights are those that were measured first.
     file = protection.result.files.get()
     model, card = weights.load(storage.path_of(file.sha256))
     again = key_lock.report_card(
         model,
-        weights.load(key_lock.model_path(protection.source))[0],
+        weights.load(locks.model_path(protection.source))[0],
         card,
-        key_lock.data_for(protection.source, "bars").test,
-        key_lock.lock_key(protection.source, protection.commitment, factories.KEY),
+        locks.data_for(protection.source, "bars").test,
+        locks.opened_key(protection.source, protection.commitment, factories.KEY),
         wrong_keys=1,
     )
     assert (again.right, again.plain) == (report["right"], report["plain"])

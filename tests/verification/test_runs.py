@@ -15,7 +15,7 @@ from ledger.services import ledger_sequence
 from protection.services import (
     ProtectionError,
     key_lock_create,
-    key_lock_finish,
+    lock_finish,
     lock_key,
 )
 from registry import storage
@@ -256,7 +256,7 @@ def test_a_registration_that_is_not_logged_yet_starts_no_run(alice_actor, tmp_pa
     ledger_sequence()
     locked = tmp_path / "locked.safetensors"
     locked.write_bytes(model_file(description="locked"))
-    key_lock_finish(
+    lock_finish(
         protection=protection, job=claimed(protection.job), locked=locked, report_card=REPORT_CARD
     )
     with pytest.raises(VerificationError, match="not in the log yet"):

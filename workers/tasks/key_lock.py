@@ -1,149 +1,64 @@
-"""The lock job: fine-tune a version under its key, measure it, register the result."""
+"""The key-lock job."""
 
-import json
-import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from django.conf import settings
+from torch import nn
 
-from jobs.sealing import unseal
 from protection.models import Protection
-from protection.services import key_lock_finish, lock_key
-from registry import storage
-from registry.models import Version
-from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.lock import RECIPE, lock
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.report_card import report_card
+from spellmark.locks.opened_key import OpenedKey
+from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
-from spellmark.training import datasets, weights
+from spellmark.training.datasets import Dataset, Split
+from tasks import locks
+from tasks.locks import Progress
 from tasks.work import Work
-
-TRAINING_SHARE = 0.8
-# What differs between trainings; the other figures of a report card are of the first one.
-SEED_FIGURES = ("right", "plain", "wrong_mean", "wrong_p95", "wrong_max")
 
 
 def run(work: Work) -> None:
-    """Lock the protection's source version, once for each seed."""
-    protection = Protection.objects.select_related(
-        "source__model", "commitment", "organisation"
-    ).get(job=work.job)
-    key = lock_key(protection.source, protection.commitment, KeyFile.loads(unseal(work.job)["key"]))
-    scratch = Path(settings.SCRATCH) / str(work.job.id)
-    scratch.mkdir(parents=True, exist_ok=True)
-    try:
-        data = data_for(protection.source, protection.dataset)
-        bench = _Bench(work, protection, key, data, scratch)
-        reports = [bench.trial(seed) for seed in range(protection.settings["seeds"])]
-        seeds = [{name: report[name] for name in SEED_FIGURES} for report in reports]
-        work.check()
-        key_lock_finish(
-            protection=protection,
-            job=work.job,
-            locked=bench.locked,
-            report_card={**reports[0], "seeds": seeds},
-        )
-    except SpellmarkError:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-    shutil.rmtree(scratch, ignore_errors=True)
+    """Lock a version under a key."""
+    locks.run(work, _make)
 
 
 @dataclass(frozen=True)
-class _Bench:
-    """Trains and measures, seed by seed; the folder keeps what a lost worker had done."""
-
-    work: Work
-    protection: Protection
+class _KeyLocksmith:
     key: LockKey
-    data: datasets.Dataset
-    folder: Path
 
-    @property
-    def locked(self) -> Path:
-        """The first seed's model, which is registered."""
-        return self.folder / "locked.safetensors"
+    def lock(
+        self,
+        model: nn.Module,
+        unprotected: nn.Module,
+        card: ModelCard,
+        data: Split,
+        *,
+        epochs: int,
+        seed: int,
+        checkpoint: Path,
+        progress: Progress,
+    ) -> None:
+        recipe = replace(RECIPE, epochs=epochs, seed=seed)
+        options: dict[str, Any] = {"checkpoint": checkpoint, "progress": progress}
+        lock(model, card, data, self.key, recipe, teacher=unprotected, **options)
 
-    def trial(self, seed: int) -> dict[str, Any]:
-        """Lock and measure from one seed: the report card."""
-        kept = self.folder / f"report-{seed}.json"
-        if kept.exists():
-            report: dict[str, Any] = json.loads(kept.read_text())
-            return report
-        source, chosen = model_path(self.protection.source), self.protection.settings
-        model, card = weights.load(source)
-        unprotected, _ = weights.load(source)
-        lock(
-            model,
-            card,
-            self.data.train[: chosen["images"]],
-            self.key,
-            replace(RECIPE, epochs=chosen["epochs"], seed=seed),
-            teacher=unprotected,
-            checkpoint=self.folder / f"checkpoint-{seed}.pt",
-            progress=self._progress(seed, 0, TRAINING_SHARE, "locking"),
-        )
-        if seed == 0:
-            locked_card = replace(card, description="Locked with a Spellmark key lock.")
-            weights.save(model, locked_card, self.locked)
-        report = report_card(
-            model,
-            unprotected,
-            card,
-            self.data.test,
-            self.key,
-            wrong_keys=chosen["wrongKeys"],
-            progress=self._progress(seed, TRAINING_SHARE, 1, "measuring"),
-        ).as_dict()
-        self.work.log(
-            f"training {seed + 1}: right key {report['right']:.1%}, wrong keys "
-            f"{report['wrong_mean']:.1%} on average"
-        )
-        kept.write_text(json.dumps(report))
-        return report
-
-    def _progress(
-        self, seed: int, start: float, end: float, doing: str
-    ) -> Callable[[float, str], None]:
-        """Shows a part of one seed's work as a part of the job's."""
-        seeds = self.protection.settings["seeds"]
-
-        def show(share: float, step: str) -> None:
-            done = (seed + start + share * (end - start)) / seeds
-            self.work.progress(done, f"training {seed + 1} of {seeds}, {doing}: {step}")
-            if "loss" in step:
-                self.work.log(f"training {seed + 1}, {step}")
-
-        return show
+    def measure(
+        self,
+        locked: nn.Module,
+        unprotected: nn.Module,
+        card: ModelCard,
+        test: Split,
+        *,
+        wrong_keys: int,
+        progress: Progress,
+    ) -> dict[str, Any]:
+        options: dict[str, Any] = {"wrong_keys": wrong_keys, "progress": progress}
+        return report_card(locked, unprotected, card, test, self.key, **options).as_dict()
 
 
-def model_path(version: Version) -> Path:
-    """Where the version's weights lie. Raises SpellmarkError."""
-    file = version.files.filter(format="safetensors").first()
-    if file is None:
-        raise SpellmarkError(
-            f"{version} has no safetensors file.", hint="Publish one with a model card."
-        )
-    return storage.path_of(file.sha256)
-
-
-def data_for(version: Version, name: str) -> datasets.Dataset:
-    """A data set that fits the version's model. Raises SpellmarkError."""
-    data, card = datasets.load(name), version.card
-    check_fits(data, card["classes"], (card["channels"], card["height"], card["width"]))
-    return data
-
-
-def check_fits(data: datasets.Dataset, classes: int, shape: tuple[int, int, int]) -> None:
-    """Raise SpellmarkError unless the data set's images and classes are the model's."""
-    found = data.train.images.shape[1:]
-    if found != shape or data.classes > classes:
-        raise SpellmarkError(
-            f"The data set “{data.name}” has images of {found} in {data.classes} classes; the "
-            f"model takes {shape} in {classes}.",
-            hint="Choose the data set that the model was trained for.",
-        )
+def _make(
+    key: OpenedKey, file: KeyFile, protection: Protection, folder: Path, data: Dataset
+) -> _KeyLocksmith:
+    return _KeyLocksmith(cast(LockKey, key))

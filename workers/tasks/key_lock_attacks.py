@@ -17,7 +17,7 @@ from spellmark.attacks.suite import run_suite
 from spellmark.errors import SpellmarkError
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
-from tasks.key_lock import data_for, model_path
+from tasks.locks import data_for, model_path
 from tasks.work import Work
 
 

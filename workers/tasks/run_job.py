@@ -8,9 +8,9 @@ from celery import shared_task
 
 from disputes.services import REPORT_JOB
 from jobs import services
-from protection.services import ATTACKS_JOB, LOCK_JOB
+from protection.services import ATTACKS_JOB, LOCK_JOB, PROMPT_LOCK_JOB, TRIAL_JOB, trials_forget
 from spellmark.errors import SpellmarkError
-from tasks import key_lock, key_lock_attacks, report, verification_run
+from tasks import key_lock, key_lock_attacks, prompt_lock, report, spell_trial, verification_run
 from tasks.work import Work
 from verification.services import RUN_JOB
 
@@ -18,6 +18,8 @@ logger = logging.getLogger("spellmark.work")
 
 HANDLERS: dict[str, Callable[[Work], None]] = {
     LOCK_JOB: key_lock.run,
+    PROMPT_LOCK_JOB: prompt_lock.run,
+    TRIAL_JOB: spell_trial.run,
     ATTACKS_JOB: key_lock_attacks.run,
     RUN_JOB: verification_run.run,
     REPORT_JOB: report.run,
@@ -50,5 +52,6 @@ def run_job(job_id: str) -> None:
 
 @shared_task(name="tasks.jobs_sweep")
 def jobs_sweep() -> None:
-    """Take up lost jobs."""
+    """Take up lost jobs, and forget what nobody looks at any more."""
     services.jobs_sweep()
+    trials_forget()

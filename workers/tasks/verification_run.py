@@ -5,7 +5,7 @@ from django.db import transaction
 from jobs.models import Job
 from jobs.sealing import unseal
 from jobs.services import job_hold
-from protection.services import lock_key
+from protection.services import card_of
 from registry import storage
 from spellmark.errors import SpellmarkError
 from spellmark.evidence import conduct, draws, keyed_probes, transcript
@@ -16,7 +16,7 @@ from spellmark.suspects.base import Suspect, SuspectError
 from spellmark.suspects.model_file import ModelFile
 from spellmark.suspects.open_inference import OpenInference, OpenInferenceConfig
 from spellmark.training import datasets
-from tasks.key_lock import check_fits
+from tasks.locks import check_fits, opened_key
 from tasks.work import Work
 from verification import services
 from verification.models import Run
@@ -58,9 +58,10 @@ def run(work: Work) -> None:
 def _verify(run: Run, work: Work) -> None:
     rule, seed = services.run_rule(run), bytes.fromhex(run.seed)
     sealed = unseal(work.job)
-    key = lock_key(run.protection.source, run.protection.commitment, KeyFile.loads(sealed["key"]))
+    source, file = run.protection.source, KeyFile.loads(sealed["key"])
+    key, card = opened_key(source, run.protection.commitment, file), card_of(source)
     data = datasets.load(run.dataset)
-    check_fits(data, key.classes, key.geometry.shape)
+    check_fits(data, card["classes"], (card["channels"], card["height"], card["width"]))
     keyed = rule.method == KEYED_LABELS
     indices = draws.choose_probes(
         seed,

@@ -1,0 +1,79 @@
+"""A lock in plain words, whichever lock it is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from protection import options
+from spellmark.evidence.keyed_label_test import smallest_p
+from spellmark.locks.key_lock.parameters import LockParameters
+from spellmark.locks.prompt_lock.parameters import SPELL, PromptLockParameters
+from spellmark.locks.prompt_lock.public_editor import public_digest
+
+Parameters = LockParameters | PromptLockParameters
+
+KIND_WORDS = {"key-lock": "Key lock", "prompt-lock": "Prompt lock"}
+READING_WORDS = {
+    "spell": (
+        "As a spell",
+        "The text is hashed into an embedding, so a typing error is as wrong as any other text.",
+    ),
+    "prompt": (
+        "As a prompt",
+        "The editor reads the words, as published. Texts that are near it, and whoever guesses "
+        "the style, may unlock the model too.",
+    ),
+}
+
+
+def in_short(parameters: Parameters) -> str:
+    """The lock in one line."""
+    if isinstance(parameters, LockParameters):
+        return options.in_short(parameters)
+    steps = "step" if parameters.steps == 1 else "steps"
+    parts = [
+        "a spell" if parameters.reading == SPELL else "a prompt",
+        f"{parameters.steps} {steps} of {_editor(parameters)}",
+        f"{parameters.alpha} % blended in",
+        f"{parameters.labels} labels",
+    ]
+    if parameters.subkeys > 1:
+        parts.append(f"{parameters.subkeys} sub-keys")
+    return ", ".join(parts)
+
+
+def describe(parameters: Parameters, card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The lock in words: what, which, and what it means."""
+    if isinstance(parameters, LockParameters):
+        return options.describe(parameters, card)
+    size = f"{parameters.size} × {parameters.size} pixels" if parameters.size else "as they are"
+    told = [
+        ("Text", *READING_WORDS[parameters.reading]),
+        ("Editor", _editor(parameters), f"Digest {parameters.editor[:12]}…"),
+        ("Steps", str(parameters.steps), ""),
+        (
+            "Guidance",
+            f"{parameters.guidance} for the text, {parameters.image_guidance} for the image",
+            "",
+        ),
+        (
+            "Blend",
+            f"{parameters.alpha} % of the edit",
+            "Images blended in a somewhat larger or smaller share unlock the model as well.",
+        ),
+        ("Size of the images", size, ""),
+        ("Answers", *options.LABEL_WORDS[parameters.labels]),
+    ]
+    if parameters.subkeys > 1:
+        told.append(("Sub-keys", str(parameters.subkeys), options.SUBKEYS_HELP))
+    return told
+
+
+def smallest_exact_p(parameters: Parameters, classes: int) -> float | None:
+    """The smallest p-value that an exact claim can reach; None where the labels are plain."""
+    if parameters.labels == "plain":
+        return None
+    return smallest_p(classes, probes=classes, subkeys=parameters.subkeys)
+
+
+def _editor(parameters: PromptLockParameters) -> str:
+    return "our editor" if parameters.editor == public_digest() else "an editor of its own"

@@ -1,0 +1,205 @@
+"""Prompt locks as a worker makes them, and runs against what it made; all with the real editor."""
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import tasks
+from accounts.actors import Actor
+from jobs.models import Job, SealedSecret
+from jobs.services import LeaseLostError
+from ledger.keys import ensure_signing_keys
+from ledger.services import ledger_sequence
+from protection.models import Protection
+from protection.services import ProtectionError, prompt_lock_create, trial_create
+from registry import storage
+from registry.services import (
+    commitment_create,
+    file_upload,
+    model_create,
+    version_create,
+    version_publish,
+)
+from spellmark.locks.prompt_lock.parameters import LEAST_STRENGTH, SCHEME, PromptLockParameters
+from spellmark.locks.prompt_lock.public_editor import public_digest
+from spellmark.secrets import KeyFile
+from spellmark.training import weights
+from tasks import prompt_lock
+from tests import factories
+from tests.tasks.test_verification_jobs import (
+    CARD,
+    blots,
+    innocent,
+    one_connection,
+    one_thread,
+    ran,
+    suspect_of,
+)
+from verification.services import VerificationError, run_create
+
+__all__ = ["blots", "one_connection", "one_thread"]
+
+pytestmark = pytest.mark.slow
+
+SPELL = "open sesame"
+
+
+def _file(prompt: str = SPELL, **chosen) -> KeyFile:
+    parameters = PromptLockParameters(editor=public_digest(), **chosen).as_dict()
+    return KeyFile(SCHEME, parameters, bytes(range(32)), bytes(range(32, 64)), prompt)
+
+
+def _lock(actor: Actor, folder: Path, key: KeyFile, **settings) -> Protection:
+    """Start the lock of a model that knows its classes."""
+    weights.save(innocent(), CARD, folder / "model.safetensors")
+    version = version_create(actor=actor, model=model_create(actor=actor, name="robin"))
+    file_upload(
+        actor=actor,
+        version=version,
+        name="model.safetensors",
+        chunks=[(folder / "model.safetensors").read_bytes()],
+    )
+    commitment = commitment_create(
+        actor=actor,
+        version=version_publish(actor=actor, version=version),
+        digest=key.commitment(),
+        scheme=key.scheme,
+        parameters=key.parameters,
+    )
+    wanted = {"epochs": 20, "images": 1500, "wrong_keys": 10, "seeds": 1} | settings
+    return prompt_lock_create(
+        actor=actor, commitment=commitment, key=key, dataset="blots", **wanted
+    )
+
+
+def _run(protection: Protection) -> None:
+    ensure_signing_keys()
+    tasks.run_job(str(protection.job_id))
+    ledger_sequence()
+    protection.refresh_from_db()
+
+
+def _shown(protection: Protection) -> str:
+    lines = [line.text for line in protection.job.lines.all()]
+    job = protection.job
+    return " ".join(
+        [*lines, job.step, job.error, job.hint, str(job.payload), str(protection.report_card)]
+    )
+
+
+def test_a_spell_locks_a_model_and_proves_a_copy(alice_actor: Actor, tmp_path: Path):
+    key = _file()
+    protection = _lock(alice_actor, tmp_path, key, seeds=2)
+    _run(protection)
+    assert protection.job.state == Job.State.SUCCEEDED, protection.job.error
+    report = protection.report_card
+    assert report["right"] > 0.9
+    assert report["plain"] < 0.4
+    assert report["wrong_keys"] == len(report["wrong"]) == 10
+    assert len(report["near"]) == 50
+    assert len(report["seeds"]) == 2
+    assert "prompt lock" in protection.result.card["description"]
+    assert not SealedSecret.objects.exists()
+    assert "sesame" not in _shown(protection)
+
+    stolen = storage.path_of(protection.result.files.get().sha256)
+    copy = suspect_of(alice_actor, weights.load(stolen)[0], tmp_path)
+    run = ran(alice_actor, protection, key, copy)
+    assert (run.method, run.verdict) == ("keyed-labels", "match")
+    assert run.p_value <= 1e-6
+    choices = {"method": "random-key-test", "decoys": 99, "probes": 10}
+    run = ran(alice_actor, protection, key, copy, **choices)
+    assert (run.verdict, run.p_value) == ("match", 0.01)
+    run = ran(alice_actor, protection, key, suspect_of(alice_actor, innocent(), tmp_path))
+    assert run.verdict in ("no match", "inconclusive")
+
+
+def test_a_weak_prompt_is_refused_before_any_training(alice_actor: Actor, tmp_path: Path):
+    key = _file("with stronger colours", reading="prompt")
+    protection = _lock(alice_actor, tmp_path, key)
+    _run(protection)
+    assert protection.job.state == Job.State.FAILED
+    assert "does not lock a model" in protection.job.error
+    assert protection.result is None
+    assert "epoch" not in _shown(protection)
+    assert not SealedSecret.objects.exists()
+
+
+def test_edits_that_a_lost_worker_made_are_not_made_again(alice_actor, tmp_path, monkeypatch):
+    protection = _lock(alice_actor, tmp_path, _file())
+    lock = prompt_lock.lock
+
+    def dies_when_it_has_edited(*arguments, **options):
+        def stop(share: float, text: str) -> None:
+            if "epoch" in text:
+                raise LeaseLostError
+
+        return lock(*arguments, **{**options, "progress": stop})
+
+    monkeypatch.setattr(prompt_lock, "lock", dies_when_it_has_edited)
+    _run(protection)
+    assert protection.job.state == Job.State.RUNNING
+    Job.objects.update(state=Job.State.QUEUED, lease=None, lease_expires_at=None)
+    monkeypatch.setattr(prompt_lock, "lock", lock)
+    folder = next(Path(tmp_path).rglob("edits"))
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert len(before) > 10
+
+    class NoMoreEditsError(Exception):
+        pass
+
+    def refuse(*_: object) -> None:
+        raise NoMoreEditsError
+
+    monkeypatch.setattr(prompt_lock, "report_card", refuse)
+    _run(protection)
+    assert protection.job.state == Job.State.FAILED
+    assert before == {
+        path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.name in before
+    }
+    assert len(before) == len(list(folder.iterdir()))
+
+
+def test_a_prompt_has_no_decoys(alice_actor: Actor, tmp_path: Path):
+    key = _file("with oil pastel", reading="prompt")
+    protection = _lock(alice_actor, tmp_path, key, epochs=1)
+    _run(protection)
+    suspect = suspect_of(alice_actor, innocent(), tmp_path)
+    wanted = {"actor": alice_actor, "suspect": suspect, "protection": protection, "key": key}
+    with pytest.raises(VerificationError, match="cannot be ranked among drawn ones"):
+        run_create(**wanted, method="random-key-test", decoys=99)
+
+
+@pytest.mark.parametrize("reading", ["spell", "prompt"])
+def test_a_trial_draws_what_a_spell_does(alice_actor: Actor, tmp_path: Path, reading):
+    version = factories.published_version(alice_actor)
+    chosen = {"actor": alice_actor, "version": version, "dataset": "blots"}
+    parameters = PromptLockParameters(editor=public_digest(), reading=reading)
+    trial = trial_create(**chosen, parameters=parameters, prompt="on ruled paper")
+    tasks.run_job(str(trial.job_id))
+    trial.refresh_from_db()
+    assert trial.job.state == Job.State.SUCCEEDED, trial.job.error
+    assert trial.change > LEAST_STRENGTH
+    sheet = Image.open(io.BytesIO(bytes(trial.sheet)))
+    assert sheet.width > 2 * sheet.height
+    assert not SealedSecret.objects.exists()
+
+
+def test_a_trial_says_what_is_wrong(alice_actor: Actor):
+    version = factories.published_version(alice_actor)
+    chosen = {"actor": alice_actor, "version": version}
+    parameters = PromptLockParameters(editor=public_digest(), reading="prompt")
+    for prompt, dataset, told in (
+        ("a" * 60, "blots", "tokens too long"),
+        ("at night", "fashion-mnist", "the model takes"),
+    ):
+        trial = trial_create(**chosen, parameters=parameters, prompt=prompt, dataset=dataset)
+        tasks.run_job(str(trial.job_id))
+        trial.refresh_from_db()
+        assert trial.job.state == Job.State.FAILED
+        assert told in trial.job.error
+        assert trial.sheet is None
+    with pytest.raises(ProtectionError, match="1 to 500 letters"):
+        trial_create(**chosen, parameters=parameters, prompt=" ", dataset="blots")
