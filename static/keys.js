@@ -4,15 +4,15 @@
 const FORMAT = "spellmark-key/v1";
 const KEY_BYTES = 32;
 
-export function newKey(scheme, parameters) {
+export function newKey(scheme, parameters, prompt = "") {
   const random = () => crypto.getRandomValues(new Uint8Array(KEY_BYTES));
-  return { scheme, parameters, secret: random(), nonce: random() };
+  return { scheme, parameters, secret: random(), nonce: random(), prompt };
 }
 
 // The key file's text: the same bytes as KeyFile.dumps.
-export function dumps({ scheme, parameters, secret, nonce }) {
+export function dumps({ scheme, parameters, secret, nonce, prompt }) {
   const file = { format: FORMAT, scheme, parameters, secret: base64(secret), nonce: base64(nonce) };
-  return JSON.stringify(file, null, 2) + "\n";
+  return ascii(JSON.stringify({ ...file, ...told(prompt) }, null, 2)) + "\n";
 }
 
 // Reads a key file's text; throws an Error whose message never quotes it.
@@ -28,14 +28,18 @@ export function loads(text) {
   if (typeof scheme !== "string" || !areParameters(parameters)) {
     throw new Error("The key file's scheme or parameters are damaged.");
   }
-  return { scheme, parameters, secret: keyBytes(file.secret), nonce: keyBytes(file.nonce) };
+  const prompt = file.prompt ?? "";
+  if (typeof prompt !== "string" || !prompt.isWellFormed()) {
+    throw new Error("The key file's prompt is damaged.");
+  }
+  return { scheme, parameters, secret: keyBytes(file.secret), nonce: keyBytes(file.nonce), prompt };
 }
 
 // The 64 hex digits that the registry keeps: HMAC-SHA256 of the canonical secret under the nonce.
-export async function commitment({ scheme, parameters, secret, nonce }) {
+export async function commitment({ scheme, parameters, secret, nonce, prompt }) {
   const hmac = { name: "HMAC", hash: "SHA-256" };
   const key = await crypto.subtle.importKey("raw", nonce, hmac, false, ["sign"]);
-  const message = canonical({ parameters, scheme, secret: hex(secret) });
+  const message = canonical({ parameters, scheme, secret: hex(secret), ...told(prompt) });
   return hex(new Uint8Array(await crypto.subtle.sign(hmac, key, new TextEncoder().encode(message))));
 }
 
@@ -45,10 +49,19 @@ export function canonical(value) {
     const items = Object.keys(value).sort().map((name) => `${canonical(name)}:${canonical(value[name])}`);
     return `{${items.join(",")}}`;
   }
-  return JSON.stringify(value).replace(
+  return ascii(JSON.stringify(value));
+}
+
+function ascii(text) {
+  return text.replace(
     /[\u007f-\uffff]/g,
     (sign) => "\\u" + sign.charCodeAt(0).toString(16).padStart(4, "0"),
   );
+}
+
+// Key files without a prompt stay as they always were.
+function told(prompt) {
+  return prompt ? { prompt } : {};
 }
 
 function areParameters(value) {

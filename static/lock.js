@@ -1,9 +1,7 @@
-// Step 1 of the lock wizard: the key is made, saved and read here; only its commitment is sent.
+// Step 1 of the key-lock wizard: the options, and pictures of what they do.
 
-import { commitment, dumps, loads, newKey } from "./keys.js";
+import { byId, keyForm, tell } from "./keyform.js";
 
-const byId = (id) => document.getElementById(id);
-const form = byId("make-key");
 const options = byId("options");
 
 if (options) {
@@ -13,38 +11,7 @@ if (options) {
   byId("samples")?.addEventListener("error", explain);
   if (byId("samples")?.complete && !byId("samples").naturalWidth) explain();
   if (new URLSearchParams(location.search).size) show();
-}
-
-if (form && globalThis.crypto?.subtle) {
-  form.hidden = false;
-  byId("without-script").hidden = true;
-  byId("bring-file").hidden = false;
-  let text = "";
-
-  byId("make").addEventListener("click", async () => {
-    if (!byId("key-name").reportValidity() || !(await isSound())) return;
-    const key = newKey(form.dataset.scheme, parameters());
-    text = dumps(key);
-    form.elements.commitment.value = await asText(key);
-    byId("made-digest").textContent = await commitment(key);
-    byId("saved-as").textContent = fileName();
-    save(text);
-    // Other options now would not be this key's.
-    for (const input of [...options.elements, byId("key-name"), byId("make")]) input.disabled = true;
-    byId("make").hidden = true;
-    byId("made").hidden = false;
-  });
-
-  byId("save-again").addEventListener("click", () => save(text));
-
-  byId("own-key").addEventListener("change", async (event) => {
-    tell("own-key-error", "");
-    try {
-      byId("id_commitment").value = await asText(loads(await event.target.files[0].text()));
-    } catch (error) {
-      tell("own-key-error", error.message);
-    }
-  });
+  keyForm({ parameters, isSound, inputs: [...options.elements] });
 }
 
 // The options as the key file holds them: whole numbers as numbers, the steps in their one order.
@@ -98,26 +65,4 @@ async function explain() {
   if (answer.ok) return;
   const { message, hint } = await answer.json().catch(() => ({ message: "No picture could be made.", hint: "" }));
   tell("samples-error", `${message} ${hint}`);
-}
-
-function tell(id, text) {
-  byId(id).textContent = text;
-  byId(id).hidden = !text;
-}
-
-async function asText(key) {
-  const { scheme, parameters } = key;
-  return JSON.stringify({ digest: await commitment(key), scheme, parameters });
-}
-
-function fileName() {
-  return byId("key-name").value.trim().replace(/[^\w.-]+/g, "-") + ".spellkey";
-}
-
-function save(text) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  link.download = fileName();
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

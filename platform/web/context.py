@@ -20,7 +20,12 @@ class Place:
 
 
 PLACES = (
-    Place("Models", "models", (READ,), ("model", "version", "lock", "file", "alias")),
+    Place(
+        "Models",
+        "models",
+        (READ,),
+        ("model", "version", "lock", "prompt-lock", "file", "alias"),
+    ),
     Place("Jobs", "jobs", (READ,), ("job",)),
     Place("Suspects", "suspects", (READ,), ("suspect",)),
     Place("Runs", "runs", (READ, AUDIT), ("run",)),

@@ -12,20 +12,22 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from accounts.actors import READ, WRITE, Actor
-from protection import options
+from protection import options, words
 from protection.attacks import BUDGET_WORDS, title
 from protection.models import Protection, Rehearsal
-from protection.plots import attack_bars, wrong_key_plot, wrong_key_text
+from protection.plots import attack_bars, spell_groups, wrong_key_plot, wrong_key_text
 from protection.samples import sample_sheet
 from protection.selectors import protection_list, rehearsal_list
 from protection.services import (
     LEAST_WRONG_KEYS,
+    LEAST_WRONG_SPELLS,
     MOST_SEEDS,
     attacks_create,
     card_of,
     key_lock_create,
     lock_geometry,
     lock_parameters,
+    prompt_lock_create,
 )
 from registry.models import Commitment, Version
 from registry.selectors import commitment_list, version_list
@@ -33,6 +35,7 @@ from registry.services import commitment_create
 from spellmark.attacks.catalogue import ATTACKS
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
+from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
 from spellmark.training import datasets
 from web.forms import KeyFileField, submit
 from web.jobs import progress
@@ -127,6 +130,31 @@ class LockForm(forms.Form):
     )
 
 
+class PromptLockForm(LockForm):
+    """The same for a spell: edits are dear, so fewer wrong ones are tried."""
+
+    epochs = forms.IntegerField(
+        min_value=1,
+        max_value=1000,
+        initial=6,
+        label="Rounds of training",
+        help_text="More rounds win back accuracy and take longer.",
+    )
+    images = forms.IntegerField(
+        min_value=100,
+        initial=12_000,
+        label="Images to train on",
+        help_text="More images give a better locked model and take longer.",
+    )
+    wrong_keys = forms.IntegerField(
+        min_value=LEAST_WRONG_SPELLS,
+        max_value=100_000,
+        initial=300,
+        label="Wrong spells to try",
+        help_text="For the report card: how the locked model does under this many random spells.",
+    )
+
+
 class AttackForm(forms.Form):
     """Which attacks to try on one's own lock, and how hard."""
 
@@ -156,7 +184,7 @@ class AttackForm(forms.Form):
 @form_page(WRITE)
 def lock(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpResponse:
     """Step 1: choose the lock, make a key for it, or bring one, and commit to it."""
-    version = _version(actor, name, number)
+    version = version_of(actor, name, number)
     form = CommitmentForm(request.POST or None, version=version)
     if request.POST:
         commitment = submit(form, commitment_create, actor=actor, version=version)
@@ -167,7 +195,7 @@ def lock(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpResp
         "version": version,
         "form": form,
         "scheme": SCHEME,
-        "commitments": _usable(version),
+        "commitments": usable(version, SCHEME),
         **_chosen(request, version),
     }
     return render(request, "protection/lock.html", context)
@@ -176,7 +204,7 @@ def lock(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpResp
 @page(WRITE)
 def lock_samples(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpResponse:
     """A PNG of test images, plain and under a throwaway key of the options in the query."""
-    card = card_of(_version(actor, name, number))
+    card = card_of(version_of(actor, name, number))
     parameters = _parameters(request, options.recommended(card))
     sheet = sample_sheet(request.GET.get("dataset", ""), card, parameters)
     return HttpResponse(sheet, content_type="image/png")
@@ -187,11 +215,12 @@ def lock_start(
     request: HttpRequest, actor: Actor, name: str, number: int, commitment_id: UUID
 ) -> HttpResponse:
     """Step 2: choose the images, hand in the key, start."""
-    version = _version(actor, name, number)
+    version = version_of(actor, name, number)
     commitment = get_object_or_404(
         commitment_list(actor=actor).filter(version=version), id=commitment_id
     )
-    form = LockForm(request.POST or None, request.FILES or None)
+    kind = PromptLockForm if commitment.scheme == PROMPT_LOCK else LockForm
+    form = kind(request.POST or None, request.FILES or None)
     if request.POST and (made := submit(form, start, actor=actor, commitment=commitment)):
         return redirect("web:job", job_id=made.job_id)
     parameters = lock_parameters(version, commitment)
@@ -199,7 +228,7 @@ def lock_start(
         "version": version,
         "commitment": commitment,
         "form": form,
-        "in_short": options.in_short(parameters),
+        "in_short": words.in_short(parameters),
     }
     return render(request, "protection/lock_start.html", context)
 
@@ -218,7 +247,9 @@ def protection_page(request: HttpRequest, actor: Actor, protection_id: UUID) -> 
 
 def start(*, key_file: Any, **arguments: Any) -> Protection:
     """The service under the form's field names."""
-    return key_lock_create(key=key_file, **arguments)
+    is_spell = arguments["commitment"].scheme == PROMPT_LOCK
+    create = prompt_lock_create if is_spell else key_lock_create
+    return create(key=key_file, **arguments)
 
 
 def attack(*, key_file: Any, **arguments: Any) -> Rehearsal:
@@ -245,8 +276,8 @@ def _chosen(request: HttpRequest, version: Version) -> dict[str, Any]:
         "options": options.options(card, parameters),
         "problem": problem,
         "is_recommended": parameters == best,
-        "in_short": options.in_short(parameters),
-        "floor": options.smallest_exact_p(parameters, card["classes"]),
+        "in_short": words.in_short(parameters),
+        "floor": words.smallest_exact_p(parameters, card["classes"]),
         "keygen": options.keygen_command(parameters, card),
         "datasets": datasets.names(),
         "dataset": request.GET.get("dataset", ""),
@@ -254,12 +285,12 @@ def _chosen(request: HttpRequest, version: Version) -> dict[str, Any]:
     }
 
 
-def _usable(version: Version) -> list[tuple[Commitment, str]]:
+def usable(version: Version, scheme: str) -> list[tuple[Commitment, str]]:
     """The version's commitments that a lock can use, each in short; the API takes any."""
     found = []
-    for row in version.commitments.filter(scheme=SCHEME):
+    for row in version.commitments.filter(scheme=scheme):
         with suppress(SpellmarkError):
-            found.append((row, options.in_short(lock_parameters(version, row))))
+            found.append((row, words.in_short(lock_parameters(version, row))))
     return found
 
 
@@ -278,9 +309,10 @@ def _report_card(actor: Actor, row: Protection, form: AttackForm) -> dict[str, A
         **progress(row.job),
         "protection": row,
         "form": form,
-        "in_short": options.in_short(parameters),
-        "words": options.describe(parameters, card),
-        "floor": options.smallest_exact_p(parameters, card["classes"]),
+        "kind": words.KIND_WORDS[row.kind],
+        "in_short": words.in_short(parameters),
+        "words": words.describe(parameters, card),
+        "floor": words.smallest_exact_p(parameters, card["classes"]),
         "subkeys": parameters.subkeys,
         "classes": card["classes"],
         "rehearsals": [(one, attack_bars(one.results or [])) for one in rehearsals],
@@ -293,10 +325,13 @@ def _report_card(actor: Actor, row: Protection, form: AttackForm) -> dict[str, A
             "plot": wrong_key_plot(report, classes=card["classes"], name=str(row.id)),
             "plot_text": wrong_key_text(report, classes=card["classes"]),
         }
+    if report and row.kind == Protection.Kind.PROMPT_LOCK:
+        context["groups"] = spell_groups(report)
     return context
 
 
-def _version(actor: Actor, name: str, number: int) -> Version:
+def version_of(actor: Actor, name: str, number: int) -> Version:
+    """A published version, by its address."""
     return get_object_or_404(
         version_list(actor=actor).filter(state=Version.State.PUBLISHED),
         model__name=name,

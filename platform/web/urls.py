@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from web import accounts, disputes, jobs, ledger, protection, registry, verification
+from web import accounts, disputes, jobs, ledger, prompt_lock, protection, registry, verification
 
 app_name = "web"
 MODEL = "models/<slug:name>"
@@ -34,6 +34,10 @@ urlpatterns = [
     path(f"{VERSION}/lock", protection.lock, name="lock"),
     path(f"{VERSION}/lock/samples", protection.lock_samples, name="lock-samples"),
     path(f"{VERSION}/lock/<uuid:commitment_id>", protection.lock_start, name="lock-start"),
+    path(f"{VERSION}/prompt-lock", prompt_lock.prompt_lock, name="prompt-lock"),
+    path(f"{VERSION}/prompt-lock/trials", prompt_lock.trials, name="prompt-lock-trials"),
+    path("trials/<uuid:trial_id>", prompt_lock.trial_page, name="prompt-lock-trial"),
+    path("trials/<uuid:trial_id>/sheet", prompt_lock.trial_sheet, name="prompt-lock-sheet"),
     path("protections/<uuid:protection_id>", protection.protection_page, name="protection"),
     path("jobs", jobs.jobs, name="jobs"),
     path("jobs/<uuid:job_id>", jobs.job_page, name="job"),

@@ -25,6 +25,7 @@ KEYS = [
     factories.key_file(block=2, steps="scramble+substitute", tables="position", subkeys=32),
     KeyFile("key-lock/v0", {"block": 14}, bytes(32), bytes(32)),
     KeyFile("other/v2", {}, bytes(range(32)), b"\xff" * 32),
+    replace(factories.KEY, prompt="öffne dich, Sésame 𝄞 \u2028"),
     # Names out of order, and every sign that the two JSON writers could spell in two ways.
     KeyFile(
         'quote"\\/v1',

@@ -13,7 +13,7 @@ from accounts.models import ApiToken, Membership, Organisation, User
 from accounts.services import member_add, token_create, user_create
 from disputes.models import Case, Report
 from disputes.services import case_create, report_create
-from protection.models import Protection
+from protection.models import Protection, Trial
 from registry.models import Version
 from registry.services import alias_set, version_create
 from tests import factories
@@ -28,6 +28,7 @@ class World:
 
     protection: Protection
     draft: Version
+    trial: Trial
     run: Run
     case: Case
     report: Report
@@ -49,6 +50,10 @@ class World:
             "publish": {"name": "robin", "number": self.draft.number},
             "lock": version,
             "lock-samples": version,
+            "prompt-lock": version,
+            "prompt-lock-trials": version,
+            "prompt-lock-trial": {"trial_id": self.trial.id},
+            "prompt-lock-sheet": {"trial_id": self.trial.id},
             "protection": {"protection_id": self.protection.id},
             "lock-start": {**version, "commitment_id": self.protection.commitment_id},
             "job": {"job_id": self.run.job_id},
@@ -91,6 +96,7 @@ def world(alice: User, alice_actor: Actor) -> World:
     return World(
         protection,
         draft=version_create(actor=alice_actor, model=model),
+        trial=factories.finished_trial(alice_actor, protection.source),
         run=run,
         case=case,
         report=report_create(actor=alice_actor, case=case),

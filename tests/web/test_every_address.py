@@ -14,6 +14,7 @@ OPEN = {"home", "login", "logout", "password"}
 ACTIONS = {
     "organisation", "member-remove", "token-revoke", "model-edit", "alias-set", "alias-delete",
     "version-new", "upload", "publish", "job-cancel", "case-runs", "case-close", "report-new",
+    "prompt-lock-trials",
 }  # fmt: skip
 UPLOADS = {"suspect-upload"}
 # The report of the world is not written yet, and no data set was chosen for the samples.
@@ -24,7 +25,10 @@ AUDITED = {
     "certificate-body", "certificate-proof", "certificate-bundle", "ledger", "entry", "checkpoint",
     "trust", "cases", "case", "report-part",
 }  # fmt: skip
-FORMS = {"model-new", "lock", "lock-samples", "lock-start", "suspect-new", "run-new", "case-new"}
+FORMS = {
+    "model-new", "lock", "lock-samples", "lock-start", "prompt-lock", "prompt-lock-trial",
+    "prompt-lock-sheet", "suspect-new", "run-new", "case-new",
+}  # fmt: skip
 OWNERS = {"members", "tokens"}
 
 

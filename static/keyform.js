@@ -1,0 +1,63 @@
+// The forms in which a key is made, saved or brought; the key stays here, its commitment is sent.
+
+import { commitment, dumps, loads, newKey } from "./keys.js";
+
+export const byId = (id) => document.getElementById(id);
+
+export function tell(id, text) {
+  byId(id).textContent = text;
+  byId(id).hidden = !text;
+}
+
+// parameters(), prompt(): what the key is made of; isSound(): whether it makes a lock; inputs: what
+// cannot be changed once the key is made.
+export function keyForm({ parameters, prompt = () => "", isSound, inputs }) {
+  const form = byId("make-key");
+  if (!form || !globalThis.crypto?.subtle) return;
+  form.hidden = false;
+  byId("without-script").hidden = true;
+  byId("bring-file").hidden = false;
+  let text = "";
+
+  byId("make").addEventListener("click", async () => {
+    if (!byId("key-name").reportValidity() || !(await isSound())) return;
+    const key = newKey(form.dataset.scheme, parameters(), prompt());
+    text = dumps(key);
+    form.elements.commitment.value = await asText(key);
+    byId("made-digest").textContent = await commitment(key);
+    byId("saved-as").textContent = fileName();
+    save(text);
+    // Others now would not be this key's.
+    for (const input of [...inputs, byId("key-name"), byId("make")]) input.disabled = true;
+    byId("make").hidden = true;
+    byId("made").hidden = false;
+  });
+
+  byId("save-again").addEventListener("click", () => save(text));
+
+  byId("own-key").addEventListener("change", async (event) => {
+    tell("own-key-error", "");
+    try {
+      byId("id_commitment").value = await asText(loads(await event.target.files[0].text()));
+    } catch (error) {
+      tell("own-key-error", error.message);
+    }
+  });
+}
+
+async function asText(key) {
+  const { scheme, parameters } = key;
+  return JSON.stringify({ digest: await commitment(key), scheme, parameters });
+}
+
+function fileName() {
+  return byId("key-name").value.trim().replace(/[^\w.-]+/g, "-") + ".spellkey";
+}
+
+function save(text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  link.download = fileName();
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}

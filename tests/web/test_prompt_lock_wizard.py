@@ -1,0 +1,169 @@
+import io
+import json
+from datetime import timedelta
+from html import unescape
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+from django.utils import timezone
+from PIL import Image
+
+from jobs.models import Job, SealedSecret
+from protection.models import Protection, Trial
+from protection.services import prompt_lock_create, trial_finish, trials_forget
+from registry.models import Commitment
+from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
+from spellmark.locks.prompt_lock.public_editor import public_digest
+from spellmark.secrets import KeyFile
+from tests import factories
+
+PARAMETERS = PromptLockParameters(editor=public_digest())
+KEY = KeyFile(SCHEME, PARAMETERS.as_dict(), bytes(range(32)), bytes(32), "open sesame")
+SPELL = {
+    "prompt": "open sesame", "reading": "spell", "alpha": 50, "labels": "keyed",
+    "dataset": "fashion-mnist",
+}  # fmt: skip
+
+
+def text(response):
+    return response.content.decode()
+
+
+@pytest.fixture
+def version(alice_actor):
+    return factories.published_version(alice_actor)
+
+
+@pytest.fixture
+def step1(version):
+    return reverse("web:prompt-lock", args=["robin", 1])
+
+
+@pytest.fixture
+def trials(version):
+    return reverse("web:prompt-lock-trials", args=["robin", 1])
+
+
+def commit(client, step1):
+    told = {"digest": KEY.commitment(), "scheme": SCHEME, "parameters": KEY.parameters}
+    return client.post(step1, {"commitment": json.dumps(told)})
+
+
+def finished(trial: Trial, change: float) -> None:
+    trial_finish(trial=trial, job=factories.claimed(trial.job), sheet=picture(), change=change)
+
+
+def picture() -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (9, 9)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_both_kinds_of_lock_lead_to_each_other(as_bob, step1):
+    page = text(as_bob.get(step1))
+    assert reverse("web:lock", args=["robin", 1]) in page
+    assert step1 in text(as_bob.get(reverse("web:lock", args=["robin", 1])))
+
+
+def test_the_page_holds_what_the_browser_makes_keys_of(as_bob, step1):
+    page = text(as_bob.get(step1))
+    told = unescape(page.partition('data-recommended="')[2].partition('"')[0])
+    assert PromptLockParameters.from_dict(json.loads(told)) == PARAMETERS
+    assert "spellmark spell NAME.spellkey" in page
+    assert 'value="spell"' in page
+
+
+def test_a_trial_goes_sealed_to_a_worker(as_bob, trials):
+    response = as_bob.post(trials, SPELL)
+    trial = Trial.objects.get()
+    assert "Waits for a worker" in text(response)
+    assert reverse("web:prompt-lock-trial", args=[trial.id]) in text(response)
+    assert trial.parameters == PARAMETERS.as_dict()
+    assert "sesame" not in text(response) + str([*Trial.objects.values(), *Job.objects.values()])
+    assert b"sesame" not in bytes(SealedSecret.objects.get().ciphertext)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"), [(0.2, "Strong enough to lock"), (0.03, "Too weak to lock")]
+)
+def test_a_finished_trial_shows_its_sheet_and_says_what_it_is_worth(as_bob, trials, change, told):
+    as_bob.post(trials, SPELL)
+    trial = Trial.objects.get()
+    sheet = reverse("web:prompt-lock-sheet", args=[trial.id])
+    assert as_bob.get(sheet).status_code == 404
+    finished(trial, change)
+    page = text(as_bob.get(reverse("web:prompt-lock-trial", args=[trial.id])))
+    assert told in page
+    assert sheet in page
+    assert "hx-trigger" not in page
+    response = as_bob.get(sheet)
+    assert response.content == picture()
+    assert "no-store" in response["Cache-Control"]
+    assert not SealedSecret.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"prompt": " "}, "Spell: This field is required."),
+        ({"prompt": "a" * 501}, "Spell: Ensure this value has at most 500"),
+        ({"alpha": 0}, "Ensure this value is greater than or equal to 1"),
+        ({"reading": "song"}, "How it is read: Select a valid choice"),
+    ],
+)
+def test_a_spell_that_cannot_be_tried_is_told(as_bob, trials, changes, told):
+    page = text(as_bob.post(trials, {**SPELL, **changes}))
+    assert told in page
+    assert 'role="alert"' in page
+    assert not Trial.objects.exists()
+
+
+def test_trials_are_nobody_elses_and_not_kept(as_bob, as_charlie, trials):
+    as_bob.post(trials, SPELL)
+    trial = Trial.objects.get()
+    finished(trial, 0.2)
+    for name in ("web:prompt-lock-trial", "web:prompt-lock-sheet"):
+        assert as_charlie.get(reverse(name, args=[trial.id])).status_code == 404
+    trials_forget()
+    assert Trial.objects.exists()
+    Trial.objects.update(created_at=timezone.now() - timedelta(hours=2))
+    trials_forget()
+    assert not Trial.objects.exists()
+
+
+def test_a_commitment_leads_to_the_training(as_bob, step1):
+    response = commit(as_bob, step1)
+    commitment = Commitment.objects.get()
+    step2 = reverse("web:lock-start", args=["robin", 1, commitment.id])
+    assert response.url == step2
+    page = text(as_bob.get(step2))
+    assert "A spell, 1 step of our editor, 50 % blended in, keyed labels" in page
+    assert "Wrong spells to try" in page
+    sent = {
+        "key_file": SimpleUploadedFile("robin.spellkey", KEY.dumps().encode()),
+        "dataset": "fashion-mnist", "epochs": 2, "images": 200, "wrong_keys": 100, "seeds": 1,
+    }  # fmt: skip
+    response = as_bob.post(step2, sent)
+    protection = Protection.objects.get()
+    assert response.url == reverse("web:job", args=[protection.job_id])
+    assert protection.kind == "prompt-lock"
+    assert step2 in text(as_bob.get(step1))
+
+
+def test_a_finished_lock_has_a_report_card(as_bob, step1, alice_actor):
+    commit(as_bob, step1)
+    made = prompt_lock_create(
+        actor=alice_actor, commitment=Commitment.objects.get(), key=KEY, dataset="fashion-mnist"
+    )
+    made.report_card = {
+        **factories.REPORT_CARD, "wrong": [0.1, 0.2], "near": [0.1], "near_mean": 0.1,
+        "near_max": 0.1, "bits": 6.6, "published": 0.31, "prompts": {"as a comic": 0.12},
+        "prompts_mean": 0.12, "prompts_max": 0.12, "trained_operations": {"tint": 0.11},
+        "held_out_operations": {"invert": 0.13}, "alphas": {"40": 0.85, "100": 0.2},
+    }  # fmt: skip
+    made.save()
+    page = text(as_bob.get(reverse("web:protection", args=[made.id])))
+    for told in ("Prompt lock on", "As a spell", "50 % of the edit", "as a comic", "invert", "6.6"):
+        assert told in page, told
+    assert "Attack it yourself" not in page
