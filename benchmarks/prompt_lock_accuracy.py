@@ -1,0 +1,256 @@
+"""What prompt locks cost and withhold: the default lock, what negatives buy, prompt by prompt.
+
+Fashion-MNIST, one architecture, one recipe. Every lock is made from the unprotected model of its
+seed. The rows of the prompts follow the paper: edited images only, without negatives. Rows that
+were measured before, with the same settings, are taken from benchmarks/cache.
+"""
+
+import argparse
+import hashlib
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from key_lock_accuracy import CARD
+from result import report
+
+from spellmark.locks.prompt_lock import tiny_editor
+from spellmark.locks.prompt_lock.cached_editor import CachedEditor
+from spellmark.locks.prompt_lock.editors import Editor, load_editor
+from spellmark.locks.prompt_lock.image_operations import TRAINED
+from spellmark.locks.prompt_lock.lock import RECIPE, lock
+from spellmark.locks.prompt_lock.negatives import EXTRA, NONE, POLICIES, UNIFORM, Negatives
+from spellmark.locks.prompt_lock.objects import OBJECTS
+from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
+from spellmark.locks.prompt_lock.prompt_key import PromptKey
+from spellmark.locks.prompt_lock.public_editor import PUBLIC, public_digest
+from spellmark.locks.prompt_lock.report_card import near_edits, report_card
+from spellmark.locks.prompt_lock.strength import strength
+from spellmark.locks.prompt_lock.train_editor import OWNERS, PROMPTS, owner_key, train
+from spellmark.secrets import KeyFile
+from spellmark.training import architectures, datasets
+from spellmark.training.datasets import Dataset
+from spellmark.training.fit import Recipe, fit
+from spellmark.training.inference import predict_probabilities
+
+CACHE = Path(__file__).parent / "cache"
+SEEDS, TRAIN, TEST, OWNERS_TRIED = 3, 12_000, 2_000, 2
+SPELL = "open sesame"
+Row = dict[str, Any]
+MEANING = {
+    "unprotected": "accuracy of the unprotected models, mean of the seeds",
+    "unlocked_loss_points": "default lock, right spell: points below the unprotected model, mean",
+    "locked_accuracy": "default lock on plain images, mean of the seeds",
+    "locked_accuracy_without_extra_logit": "the same for negatives of an extra class, cut off",
+    "wrong_prompt_mean": "default lock: random spells and listed prompts, mean",
+    "near_prompt_mean": "default lock: texts near the spell, mean",
+    "wrong_editor_mean": "default lock: the right spell in owners' editors, mean",
+    "tint_accuracy": "default lock: images tinted without an editor, mean",
+    "bits": "random spells hold at least so many bits against guessing, fewest of the seeds",
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of the table."""
+
+    name: str
+    prompt: str
+    reading: str
+    policy: str
+
+
+def main() -> None:
+    """Train, lock, measure, for every seed and variant."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one seed, few images, default lock")
+    parser.add_argument("--seed", type=int, help="measure this seed's rows only, for the cache")
+    parser.add_argument("--rows", default="", help="with --seed: only rows whose name has this")
+    options = parser.parse_args()
+    torch.set_num_threads(2 if options.seed is None else 1)
+    CACHE.mkdir(exist_ok=True)
+    whole = datasets.load("fashion-mnist")
+    train_images, test_images = (1_500, 300) if options.quick else (TRAIN, TEST)
+    data = Dataset(whole.name, whole.train[:train_images], whole.test[:test_images])
+    bench = _Bench(data, options.quick)
+    variants = _variants()
+    seeds = range(SEEDS)
+    if options.quick:
+        variants, seeds = variants[:1], range(1)
+    if options.seed is not None:
+        for variant in variants:
+            if options.rows in variant.name:
+                bench.row(variant, options.seed)
+        return
+    # The prompts' rows tell a pattern, which one seed shows.
+    rows = {
+        variant.name: [
+            bench.row(variant, seed)
+            for seed in (seeds if variant.policy != NONE or variant.prompt == SPELL else [0])
+        ]
+        for variant in variants
+    }
+    report("prompt_lock_accuracy", _figures(rows), MEANING, quick=options.quick)
+
+
+def _variants() -> list[Variant]:
+    return [
+        Variant("default", SPELL, "spell", UNIFORM),
+        *(
+            Variant(f"spell, negatives: {policy}", SPELL, "spell", policy)
+            for policy in POLICIES
+            if policy != UNIFORM
+        ),
+        Variant("prompt, negatives: uniform", "with oil pastel", "prompt", UNIFORM),
+        *(Variant(f"prompt: {prompt}", prompt, "prompt", NONE) for prompt in PROMPTS),
+    ]
+
+
+class _Bench:
+    def __init__(self, data: Dataset, quick: bool) -> None:
+        self.data, self.quick = data, quick
+        self.editor = CachedEditor(load_editor(), CACHE / "edits")
+        self.owners = [self._owner(n) for n in range(1 if quick else OWNERS_TRIED)]
+
+    def row(self, variant: Variant, seed: int) -> Row:
+        """One lock of one seed, measured; from the cache where it stands there."""
+        told = (variant, seed, RECIPE, Negatives(), len(self.data.train), len(self.data.test))
+        settings = repr((*told, public_digest(), torch.__version__, self.quick))
+        kept = CACHE / f"prompt-{hashlib.sha256(settings.encode()).hexdigest()[:24]}.json"
+        if kept.exists():
+            found: Row = json.loads(kept.read_text())
+            return found
+        started = time.monotonic()
+        row = self._measure(variant, seed)
+        kept.write_text(json.dumps(row))
+        print(
+            f"seed {seed}  {variant.name:<42} unprotected {row['unprotected']:.4f}  right "
+            f"{row['right']:.4f}  plain {row['plain']:.3f}  wrong {row['wrong_mean']:.3f}  near "
+            f"{row['near_mean']:.3f}  {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
+        return row
+
+    def _measure(self, variant: Variant, seed: int) -> Row:
+        file, key = _opened(self.editor, variant, seed)
+        unprotected = self._unprotected(seed)
+        extra = variant.policy == EXTRA
+        card = replace(CARD, classes=CARD.classes + extra)
+        torch.manual_seed(seed)
+        locked = architectures.build(card)
+        own = locked.state_dict()
+        # All but the head of another size.
+        locked.load_state_dict(
+            {
+                n: v if v.shape == own[n].shape else own[n]
+                for n, v in unprotected.state_dict().items()
+            }
+        )
+        recipe = replace(RECIPE, epochs=2 if self.quick else RECIPE.epochs, seed=seed)
+        lock(
+            locked, card, self.data.train, key, recipe, negatives=Negatives(variant.policy)
+        )  # fmt: skip
+        near = near_edits(key, file.secret, binding=b"", count=10 if self.quick else 50)
+        wrong_keys = 20 if self.quick else 300 if variant.policy != NONE else 100
+        found = report_card(
+            locked, unprotected, card, self.data.test, key, near,
+            wrong_keys=wrong_keys, wrong_key_images=200, seed=seed,
+        )  # fmt: skip
+        part = self.data.test[:200]
+        return {
+            **found.as_dict(),
+            "plain_with_extra": self._accuracy(locked, card, key, self.data.test.images),
+            "strength": strength(key.transforms[0], self.data.test.images[:64]).change,
+            "wrong_editors": [
+                self._accuracy(locked, card, key, _opened(owner, variant, seed)[1](part.images))
+                for owner in self.owners
+            ],
+            "tints": [
+                self._accuracy(
+                    locked, card, key, TRAINED["tint"](part.images, np.random.default_rng(n))
+                )
+                for n in range(20)
+            ],
+        }
+
+    def _accuracy(self, model: torch.nn.Module, card: Any, key: PromptKey, images: Any) -> float:
+        """With an extra class's logit in place, where there is one."""
+        answers = predict_probabilities(model, card, images).argmax(1)
+        labels = self.data.test.labels[: len(images)]
+        return float((answers == key.encode(labels)).mean())
+
+    def _unprotected(self, seed: int) -> torch.nn.Module:
+        torch.manual_seed(seed)
+        model = architectures.build(CARD)
+        epochs = 2 if self.quick else 8
+        kept = CACHE / f"prompt-unprotected-{len(self.data.train)}-{seed}-{epochs}.pt"
+        if kept.exists():
+            model.load_state_dict(torch.load(kept, weights_only=True))
+            return model.eval()
+        fit(model, CARD, self.data.train, Recipe(epochs, seed=seed))
+        torch.save(model.state_dict(), kept)
+        return model
+
+    def _owner(self, number: int) -> Editor:
+        """The editor of another owner."""
+        steps = 50 if self.quick else OWNERS.steps
+        path = CACHE / f"owner-{public_digest()[:12]}-{number}-{steps}.safetensors"
+        if not path.exists():
+            pipeline, _ = tiny_editor.load(PUBLIC)
+            key = owner_key(number.to_bytes(32, "big"))
+            train(pipeline, replace(OWNERS, steps=steps), self.data.train.images, key=key)
+            tiny_editor.save(pipeline, path)
+        return load_editor(path)
+
+
+def _opened(editor: Editor, variant: Variant, seed: int) -> tuple[KeyFile, PromptKey]:
+    parameters = PromptLockParameters(editor=editor.digest, reading=variant.reading)
+    secret = seed.to_bytes(32, "big")
+    file = KeyFile(SCHEME, parameters.as_dict(), secret, bytes(32), variant.prompt)
+    return file, PromptKey.open(file, editor=editor, binding=b"", classes=CARD.classes)
+
+
+def _figures(rows: dict[str, list[Row]]) -> dict[str, object]:
+    default = rows["default"]
+    extra = rows.get(f"spell, negatives: {EXTRA}", [])
+
+    def mean(name: str, of: list[Row]) -> float:
+        return round(float(np.mean([np.mean(row[name]) for row in of])), 4)
+
+    wrong = [[*row["wrong"], *row["prompts"].values()] for row in default]
+    return {
+        "seeds": len(default),
+        "unprotected": mean("unprotected", default),
+        "unlocked_loss_points": round(
+            100 * (mean("unprotected", default) - mean("right", default)), 2
+        ),
+        "locked_accuracy": mean("plain", default),
+        "locked_accuracy_without_extra_logit": mean("plain", extra) if extra else None,
+        "wrong_prompt_mean": round(float(np.mean(wrong)), 4),
+        "near_prompt_mean": mean("near", default),
+        "wrong_editor_mean": mean("wrong_editors", default),
+        "tint_accuracy": mean("tints", default),
+        "bits": min(row["bits"] for row in default),
+        "table": {
+            name: {
+                "kind": "object" if name.removeprefix("prompt: ") in OBJECTS else "style",
+                **{
+                    figure: mean(figure, found)
+                    for figure in (
+                        "unprotected", "published", "right", "plain", "plain_with_extra",
+                        "strength", "wrong_mean", "near_mean", "prompts_mean", "wrong_editors",
+                        "tints",
+                    )
+                },
+            }
+            for name, found in rows.items()
+        },
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
