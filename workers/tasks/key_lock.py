@@ -1,6 +1,5 @@
 """The key-lock job."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,8 +13,9 @@ from spellmark.locks.opened_key import OpenedKey
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training.datasets import Dataset, Split
+from spellmark.training.fit import Recipe
 from tasks import locks
-from tasks.locks import Progress
+from tasks.locks import Locksmith
 from tasks.work import Work
 
 
@@ -24,41 +24,24 @@ def run(work: Work) -> None:
     locks.run(work, _make)
 
 
-@dataclass(frozen=True)
-class _KeyLocksmith:
-    key: LockKey
+def _make(
+    key: OpenedKey, file: KeyFile, protection: Protection, folder: Path, data: Dataset
+) -> Locksmith:
+    opened = cast(LockKey, key)
 
-    def lock(
-        self,
+    def make(
         model: nn.Module,
         unprotected: nn.Module,
         card: ModelCard,
         data: Split,
-        *,
-        epochs: int,
-        seed: int,
-        checkpoint: Path,
-        progress: Progress,
+        recipe: Recipe,
+        **options: Any,
     ) -> None:
-        recipe = replace(RECIPE, epochs=epochs, seed=seed)
-        options: dict[str, Any] = {"checkpoint": checkpoint, "progress": progress}
-        lock(model, card, data, self.key, recipe, teacher=unprotected, **options)
+        lock(model, card, data, opened, recipe, teacher=unprotected, **options)
 
     def measure(
-        self,
-        locked: nn.Module,
-        unprotected: nn.Module,
-        card: ModelCard,
-        test: Split,
-        *,
-        wrong_keys: int,
-        progress: Progress,
+        locked: nn.Module, unprotected: nn.Module, card: ModelCard, test: Split, **options: Any
     ) -> dict[str, Any]:
-        options: dict[str, Any] = {"wrong_keys": wrong_keys, "progress": progress}
-        return report_card(locked, unprotected, card, test, self.key, **options).as_dict()
+        return report_card(locked, unprotected, card, test, opened, **options).as_dict()
 
-
-def _make(
-    key: OpenedKey, file: KeyFile, protection: Protection, folder: Path, data: Dataset
-) -> _KeyLocksmith:
-    return _KeyLocksmith(cast(LockKey, key))
+    return Locksmith(RECIPE, make, measure)

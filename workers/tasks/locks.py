@@ -5,10 +5,9 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from django.conf import settings
-from torch import nn
 
 from jobs.sealing import unseal
 from protection.models import Protection
@@ -19,10 +18,9 @@ from spellmark.errors import SpellmarkError
 from spellmark.locks.opened_key import OpenedKey
 from spellmark.locks.prompt_lock.parameters import PromptLockParameters
 from spellmark.locks.unlock import open_key
-from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
-from spellmark.training.datasets import Split
+from spellmark.training.fit import Recipe
 from tasks.work import Work
 
 TRAINING_SHARE = 0.8
@@ -32,36 +30,17 @@ SEED_FIGURES = ("right", "plain", "wrong_mean", "wrong_p95", "wrong_max")
 Progress = Callable[[float, str], None]
 
 
-class Locksmith(Protocol):
-    """Locks models under one opened key, and measures them."""
+@dataclass(frozen=True)
+class Locksmith:
+    """How models are locked under one opened key, and measured.
 
-    def lock(
-        self,
-        model: nn.Module,
-        unprotected: nn.Module,
-        card: ModelCard,
-        data: Split,
-        *,
-        epochs: int,
-        seed: int,
-        checkpoint: Path,
-        progress: Progress,
-    ) -> None:
-        """Fine-tune the model in place."""
-        ...
+    lock(model, unprotected, card, data, recipe, checkpoint=…, progress=…) fine-tunes in place;
+    measure(locked, unprotected, card, test, wrong_keys=…, progress=…) gives the report card.
+    """
 
-    def measure(
-        self,
-        locked: nn.Module,
-        unprotected: nn.Module,
-        card: ModelCard,
-        test: Split,
-        *,
-        wrong_keys: int,
-        progress: Progress,
-    ) -> dict[str, Any]:
-        """The report card."""
-        ...
+    recipe: Recipe
+    lock: Callable[..., object]
+    measure: Callable[..., dict[str, Any]]
 
 
 MakeLocksmith = Callable[[OpenedKey, KeyFile, Protection, Path, datasets.Dataset], Locksmith]
@@ -138,8 +117,7 @@ class _Bench:
             unprotected,
             card,
             self.data.train[: chosen["images"]],
-            epochs=chosen["epochs"],
-            seed=seed,
+            replace(self.locksmith.recipe, epochs=chosen["epochs"], seed=seed),
             checkpoint=self.folder / f"checkpoint-{seed}.pt",
             progress=self._progress(seed, 0, TRAINING_SHARE, "locking"),
         )

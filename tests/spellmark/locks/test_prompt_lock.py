@@ -76,7 +76,7 @@ def test_a_locked_model_works_under_its_spell_only(unprotected, data, editor, su
     assert told["wrong_mean"] < 0.2
     assert told["near_mean"] < 0.2
     assert told["prompts_mean"] < 0.25
-    assert max(card.held_out_operations.values()) < 0.35
+    assert np.mean(list(card.held_out_operations.values())) < 0.3
     assert card.published < card.unprotected - 0.2
     assert len(card.wrong) == 20
     assert len(card.near) == 10

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from spellmark.errors import SpellmarkError
+from spellmark.locks.fields import check_fields
 
 SCHEME = "key-lock/v1"
 
@@ -80,16 +81,7 @@ class LockParameters:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what `as_dict` gave; every field must be there. Raises KeyLockError."""
-        wanted = {field.name for field in fields(cls)}
-        if missing := wanted - values.keys():
-            raise KeyLockError(
-                f"The key lock's parameters lack “{min(missing)}”.", hint="Make the key anew."
-            )
-        if unknown := values.keys() - wanted:
-            raise KeyLockError(
-                f"The key lock's parameters have the unknown “{min(map(str, unknown))[:40]}”.",
-                hint="Use the release of Spellmark that made the key.",
-            )
+        check_fields(cls, values, lock="key lock", error=KeyLockError)
         return cls(**values)
 
 

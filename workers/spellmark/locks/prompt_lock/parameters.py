@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NoReturn, Self
 
 from spellmark.errors import SpellmarkError
+from spellmark.locks.fields import check_fields
 
 SCHEME = "prompt-lock/v1"
 
@@ -99,16 +100,7 @@ class PromptLockParameters:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what `as_dict` gave; every field must be there. Raises PromptLockError."""
-        wanted = {field.name for field in fields(cls)}
-        if missing := wanted - values.keys():
-            raise PromptLockError(
-                f"The prompt lock's parameters lack “{min(missing)}”.", hint="Make the key anew."
-            )
-        if unknown := values.keys() - wanted:
-            raise PromptLockError(
-                f"The prompt lock's parameters have the unknown “{min(map(str, unknown))[:40]}”.",
-                hint="Use the release of Spellmark that made the key.",
-            )
+        check_fields(cls, values, lock="prompt lock", error=PromptLockError)
         return cls(**values)
 
 
