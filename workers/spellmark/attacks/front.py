@@ -106,7 +106,7 @@ class InBlocks(Front):
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
-        places = torch.from_numpy(block_places(geometry))
+        places = torch.from_numpy(block_places(geometry).copy())
         self.register_buffer("places", places)
         self.register_buffer("back", places.ravel().argsort())
 
