@@ -20,7 +20,6 @@ from protection.models import Protection, Trial
 from protection.services import (
     key_lock_create,
     lock_finish,
-    lock_key,
     trial_create,
     trial_finish,
 )
@@ -43,6 +42,7 @@ from spellmark.secrets import KeyFile
 from spellmark.suspects.base import SuspectError
 from spellmark.training import weights
 from spellmark.training.architectures import build
+from tasks.lock import opened_key
 from verification import services
 from verification.models import Run, Suspect
 
@@ -161,7 +161,7 @@ def finished_run(actor: Actor, *, verdict: str = "match", **choices: object) -> 
     own, others, share = SUSPECTS[verdict]
     # Wherever the run hides the true key, the figures are the same in every test.
     chance = random.Random(verdict)
-    key = lock_key(run.protection.source, run.protection.commitment, choices.get("key", KEY))
+    key = opened_key(run.protection.source, run.protection.commitment, choices.get("key", KEY))
     keyed = key.parameters.labels == "keyed"
     told = Disclosure(seed, tuple(tuple(p.tolist()) for p in key.labels[: rule.subkeys] if keyed))
 

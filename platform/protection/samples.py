@@ -34,7 +34,7 @@ def sample_sheet(name: str, card: dict[str, Any], parameters: LockParameters) ->
     DatasetError.
     """
     geometry = lock_geometry(parameters, card)
-    plain, shape = sample_images(name), (card["channels"], card["height"], card["width"])
+    plain, shape = _samples(name), (card["channels"], card["height"], card["width"])
     if plain.shape[1:] != shape:
         raise ProtectionError(
             f"The images of “{name}” have the shape {plain.shape[1:]}, the model takes {shape}.",
@@ -66,12 +66,15 @@ def paired_sheet(above: Images, below: Images) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def sample_images(name: str) -> Images:
-    """The first test images of a data set, of as many classes as there are: (n, C, H, W)."""
-    test = datasets.load(name).test
+def _samples(name: str) -> Images:
+    return sample_images(datasets.load(name).test).copy()
+
+
+def sample_images(test: datasets.Split) -> Images:
+    """The first test images, of as many classes as there are: (n, C, H, W)."""
     _, firsts = np.unique(test.labels, return_index=True)
     others = np.setdiff1d(np.arange(len(test)), firsts)
-    return test.images[[*np.sort(firsts), *others][:COUNT]].copy()
+    return test.images[[*np.sort(firsts), *others][:COUNT]]
 
 
 def _draws(parameters: LockParameters, blocks: int, positions: int) -> int:

@@ -18,7 +18,6 @@ from registry.services import file_upload, version_create, version_publish
 from registry.storage import CHUNK
 from spellmark.attacks.catalogue import ATTACKS, BUDGETS
 from spellmark.errors import SpellmarkError
-from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.parameters import SCHEME as KEY_LOCK
 from spellmark.locks.key_lock.parameters import Geometry, LockParameters
 from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
@@ -94,19 +93,6 @@ def editor_path(digest: str) -> Path:
             hint="Use the editor that comes with Spellmark.",
         )
     return PUBLIC
-
-
-def lock_key(version: Version, commitment: Commitment, key: KeyFile) -> LockKey:
-    """The opened key of a lock on this version. Raises as `check_opens` and `lock_parameters`."""
-    check_opens(key, commitment)
-    lock_parameters(version, commitment)
-    card = card_of(version)
-    return LockKey.open(
-        key,
-        binding=bytes.fromhex(commitment.binding),
-        shape=(card["channels"], card["height"], card["width"]),
-        classes=card["classes"],
-    )
 
 
 def card_of(version: Version) -> dict[str, Any]:

@@ -5,9 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 
 from accounts.actors import WRITE, Actor
 from protection.models import Trial
@@ -15,7 +14,6 @@ from protection.options import LABEL_WORDS
 from protection.selectors import trial_list
 from protection.services import MOST_PROMPT_LETTERS, trial_create
 from protection.words import READING_WORDS
-from registry.services import commitment_create
 from spellmark.locks.prompt_lock.parameters import (
     LEAST_STRENGTH,
     SCHEME,
@@ -24,7 +22,7 @@ from spellmark.locks.prompt_lock.parameters import (
 )
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from web.forms import submit
-from web.protection import CommitmentForm, DatasetField, usable, version_of
+from web.protection import CommitmentForm, DatasetField, committed, usable, version_of
 from web.viewer import action, form_page, page
 
 
@@ -65,11 +63,8 @@ def prompt_lock(request: HttpRequest, actor: Actor, name: str, number: int) -> H
     """Step 1: choose a spell, make a key with it, or bring one, and commit to it."""
     version = version_of(actor, name, number)
     form = CommitmentForm(request.POST or None, version=version)
-    if request.POST:
-        commitment = submit(form, commitment_create, actor=actor, version=version)
-        if commitment:
-            messages.success(request, "The commitment is registered. The spell stayed with you.")
-            return redirect("web:lock-start", name=name, number=number, commitment_id=commitment.id)
+    if done := committed(request, actor, form):
+        return done
     context = {
         "version": version,
         "form": form,
@@ -89,15 +84,15 @@ def trials(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpRe
     form = SpellForm(request.POST)
     made = submit(form, start, actor=actor, version=version)
     if made is None:
-        return render(request, "protection/trial_refused.html", {"form": form})
-    return render(request, "protection/trial.html", _shown(made))
+        return _shown(request, "protection/trial_refused.html", {"form": form})
+    return _trial(request, made)
 
 
 @page(WRITE)
 def trial_page(request: HttpRequest, actor: Actor, trial_id: UUID) -> HttpResponse:
     """What became of a trial, so far."""
     row = get_object_or_404(trial_list(actor=actor), id=trial_id)
-    return render(request, "protection/trial.html", _shown(row))
+    return _trial(request, row)
 
 
 @page(WRITE)
@@ -118,10 +113,18 @@ def start(*, reading: str, alpha: int, labels: str, **arguments: Any) -> Trial:
     return trial_create(parameters=parameters, **arguments)
 
 
-def _shown(row: Trial) -> dict[str, Any]:
-    return {
+def _trial(request: HttpRequest, row: Trial) -> HttpResponse:
+    context = {
         "trial": row,
         "is_spell": row.parameters["reading"] == SPELL,
         "is_enough": row.change is not None and row.change >= LEAST_STRENGTH,
         "least": LEAST_STRENGTH,
     }
+    return _shown(request, "protection/trial.html", context)
+
+
+def _shown(request: HttpRequest, part: str, context: dict[str, Any]) -> HttpResponse:
+    """A part of the wizard's page, or a page of its own for browsers without script."""
+    if request.htmx:
+        return render(request, part, context)
+    return render(request, "protection/trial_page.html", {**context, "part": part})

@@ -186,11 +186,8 @@ def lock(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpResp
     """Step 1: choose the lock, make a key for it, or bring one, and commit to it."""
     version = version_of(actor, name, number)
     form = CommitmentForm(request.POST or None, version=version)
-    if request.POST:
-        commitment = submit(form, commitment_create, actor=actor, version=version)
-        if commitment:
-            messages.success(request, "The commitment is registered. The key stayed with you.")
-            return redirect("web:lock-start", name=name, number=number, commitment_id=commitment.id)
+    if done := committed(request, actor, form):
+        return done
     context = {
         "version": version,
         "form": form,
@@ -283,6 +280,19 @@ def _chosen(request: HttpRequest, version: Version) -> dict[str, Any]:
         "dataset": request.GET.get("dataset", ""),
         "query": request.GET.urlencode(),
     }
+
+
+def committed(request: HttpRequest, actor: Actor, form: CommitmentForm) -> HttpResponse | None:
+    """Register the commitment that was sent, and go on; None where there is none to register."""
+    version = form.version
+    if not request.POST or not (
+        made := submit(form, commitment_create, actor=actor, version=version)
+    ):
+        return None
+    messages.success(request, "The commitment is registered. The key stayed with you.")
+    return redirect(
+        "web:lock-start", name=version.model.name, number=version.number, commitment_id=made.id
+    )
 
 
 def usable(version: Version, scheme: str) -> list[tuple[Commitment, str]]:

@@ -16,7 +16,6 @@ from protection.services import (
     ProtectionError,
     key_lock_create,
     lock_finish,
-    lock_key,
     lock_parameters,
 )
 from registry.models import Commitment, File, Version
@@ -30,6 +29,7 @@ from registry.services import (
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.parameters import SCHEME, KeyLockError, LockParameters
 from spellmark.secrets import KeyFile
+from tasks.lock import opened_key
 from tests.factories import (
     KEY,
     REPORT_CARD,
@@ -220,15 +220,15 @@ def test_strangers_see_no_protections(alice_actor, charlie_actor, commitment):
 def test_the_key_opens_with_the_commitments_binding(commitment):
     version = commitment.version
     assert lock_parameters(version, commitment) == LockParameters(block=4, steps="shuffle+flip")
-    opened = lock_key(version, commitment, KEY)
+    opened = opened_key(version, commitment, KEY)
     assert (opened.geometry.shape, opened.classes) == ((1, 8, 8), 10)
     again = replace(KEY, secret=KEY.secret)
     image = np.arange(64, dtype=np.uint8).reshape(1, 1, 8, 8)
-    assert np.array_equal(lock_key(version, commitment, again)(image), opened(image))
+    assert np.array_equal(opened_key(version, commitment, again)(image), opened(image))
     commitment.binding = "00" * 32
-    assert not np.array_equal(lock_key(version, commitment, KEY)(image), opened(image))
+    assert not np.array_equal(opened_key(version, commitment, KEY)(image), opened(image))
 
 
 def test_the_key_of_another_commitment_does_not_open(commitment):
     with pytest.raises(ProtectionError, match="does not open"):
-        lock_key(commitment.version, commitment, key_file(block=2))
+        opened_key(commitment.version, commitment, key_file(block=2))

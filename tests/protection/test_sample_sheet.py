@@ -24,7 +24,7 @@ def birds(tmp_path, monkeypatch) -> datasets.Dataset:
         arrays[f"{split}_labels"] = np.arange(20) % 10
     np.savez(tmp_path / "birds.npz", **arrays)
     monkeypatch.setenv("SPELLMARK_DATA", str(tmp_path))
-    samples.sample_images.cache_clear()
+    samples._samples.cache_clear()
     return datasets.load("birds")
 
 

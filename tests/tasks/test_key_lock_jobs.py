@@ -17,10 +17,12 @@ from protection.models import Protection
 from protection.services import attacks_create, key_lock_create
 from registry import storage
 from registry.services import commitment_create
+from spellmark.locks.key_lock import report_card as card_module
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import architectures, weights
-from tasks import key_lock, locks, work
+from tasks import lock as lock_job
+from tasks import work
 from tests import factories
 
 pytestmark = pytest.mark.slow
@@ -79,18 +81,18 @@ def test_a_lock_job_registers_the_first_seeds_model_and_reports_all(alice_actor:
     assert "Locked" in protection.result.card["description"]
     report = protection.report_card
     assert report["wrong_keys"] == len(report["wrong"]) == 20
-    assert [set(seed) for seed in report["seeds"]] == [set(locks.SEED_FIGURES)] * 2
-    assert report["seeds"][0] == {name: report[name] for name in locks.SEED_FIGURES}
+    assert [set(seed) for seed in report["seeds"]] == [set(lock_job.SEED_FIGURES)] * 2
+    assert report["seeds"][0] == {name: report[name] for name in lock_job.SEED_FIGURES}
     assert not SealedSecret.objects.exists()
     # The registered weights are those that were measured first.
     file = protection.result.files.get()
     model, card = weights.load(storage.path_of(file.sha256))
-    again = key_lock.report_card(
+    again = card_module.report_card(
         model,
-        weights.load(locks.model_path(protection.source))[0],
+        weights.load(lock_job.model_path(protection.source))[0],
         card,
-        locks.data_for(protection.source, "bars").test,
-        locks.opened_key(protection.source, protection.commitment, factories.KEY),
+        lock_job.data_for(protection.source, "bars").test,
+        lock_job.opened_key(protection.source, protection.commitment, factories.KEY),
         wrong_keys=1,
     )
     assert (again.right, again.plain) == (report["right"], report["plain"])
@@ -98,7 +100,7 @@ def test_a_lock_job_registers_the_first_seeds_model_and_reports_all(alice_actor:
 
 def test_a_lost_worker_leaves_what_it_had_done(alice_actor: Actor, monkeypatch):
     protection = _lock(alice_actor)
-    measure = key_lock.report_card
+    measure = card_module.report_card
 
     def dies_at_the_second(*arguments, **options):
         report = measure(*arguments, **options)
@@ -106,11 +108,11 @@ def test_a_lost_worker_leaves_what_it_had_done(alice_actor: Actor, monkeypatch):
             raise LeaseLostError
         return report
 
-    monkeypatch.setattr(key_lock, "report_card", dies_at_the_second)
+    monkeypatch.setattr(card_module, "report_card", dies_at_the_second)
     _run(protection)
     assert protection.job.state == Job.State.RUNNING
     Job.objects.update(state=Job.State.QUEUED, lease=None, lease_expires_at=None)
-    monkeypatch.setattr(key_lock, "report_card", measure)
+    monkeypatch.setattr(card_module, "report_card", measure)
     _run(protection)
     assert protection.job.state == Job.State.SUCCEEDED, protection.job.error
     lines = _lines(protection.job)

@@ -13,7 +13,6 @@ from jobs.models import Job, SealedSecret
 from ledger.selectors import trust
 from ledger.services import ledger_sequence
 from protection.models import Protection
-from protection.services import lock_key
 from spellmark.certificates.verify import verify_files
 from spellmark.locks.key_lock.lock import lock
 from spellmark.secrets import KeyFile
@@ -21,6 +20,7 @@ from spellmark.training import datasets, weights
 from spellmark.training.architectures import build
 from spellmark.training.fit import Recipe, fit
 from tasks import work
+from tasks.lock import opened_key
 from tests import factories
 from verification import services
 from verification.models import Run
@@ -80,7 +80,7 @@ def innocent() -> torch.nn.Module:
 
 
 def stolen(protection: Protection, key: KeyFile) -> torch.nn.Module:
-    opened = lock_key(protection.source, protection.commitment, key)
+    opened = opened_key(protection.source, protection.commitment, key)
     return lock(innocent(), CARD, datasets.load("blots").train, opened, Recipe(epochs=6))
 
 

@@ -16,7 +16,6 @@ from protection.services import (
     ProtectionError,
     key_lock_create,
     lock_finish,
-    lock_key,
 )
 from registry import storage
 from registry.services import commitment_create
@@ -29,6 +28,7 @@ from spellmark.evidence.draws import true_slot
 from spellmark.evidence.transcript import Exchange
 from spellmark.secrets import KeyFile
 from spellmark.suspects.base import SuspectError
+from tasks.lock import opened_key
 from tests.factories import (
     KEY,
     REPORT_CARD,
@@ -206,7 +206,7 @@ def test_keyed_labels_say_what_they_cannot_show(protection, classes, choices, sa
 
 def test_the_transcript_of_keyed_labels_discloses_the_labels_and_no_transform(alice_actor):
     run = finished_run(alice_actor, method="keyed-labels")
-    key = lock_key(run.protection.source, run.protection.commitment, KEY)
+    key = opened_key(run.protection.source, run.protection.commitment, KEY)
     header, exchanges = transcript.read(storage.get(run.transcript_sha256))
     assert header["labels"] == [key.labels[0].tolist()]
     assert header.keys() == {

@@ -26,6 +26,9 @@ SPELL = {
 }  # fmt: skip
 
 
+HTMX = {"HX-Request": "true"}
+
+
 def text(response):
     return response.content.decode()
 
@@ -72,6 +75,19 @@ def test_the_page_holds_what_the_browser_makes_keys_of(as_bob, step1):
     assert PromptLockParameters.from_dict(json.loads(told)) == PARAMETERS
     assert "spellmark spell NAME.spellkey" in page
     assert 'value="spell"' in page
+
+
+def test_a_trial_has_a_page_of_its_own_without_script(as_bob, trials):
+    page = text(as_bob.post(trials, SPELL))
+    trial = Trial.objects.get()
+    address = reverse("web:prompt-lock-trial", args=[trial.id])
+    assert f'<meta http-equiv="refresh" content="3; url={address}">' in page
+    finished(trial, 0.2)
+    page = text(as_bob.get(address))
+    assert "Strong enough to lock" in page
+    assert "http-equiv" not in page
+    assert "<h1>" not in text(as_bob.get(address, headers=HTMX))
+    assert "This field is required" in text(as_bob.post(trials, {**SPELL, "prompt": ""}))
 
 
 def test_a_trial_goes_sealed_to_a_worker(as_bob, trials):

@@ -1,23 +1,20 @@
 """The attack job: what a thief of a locked model would reach, and at what cost."""
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-from django.conf import settings
+from typing import Any, cast
 
 from jobs.sealing import unseal
 from protection.models import Rehearsal
-from protection.services import attacks_finish, lock_key
+from protection.services import attacks_finish
 from spellmark.attacks.attack import AttackError
 from spellmark.attacks.suite import run_suite
-from spellmark.errors import SpellmarkError
+from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
-from tasks.locks import data_for, model_path
+from tasks.lock import data_for, model_path, opened_key
 from tasks.work import Work
 
 
@@ -26,9 +23,7 @@ def run(work: Work) -> None:
     rehearsal = Rehearsal.objects.select_related(
         "protection__source__model", "protection__result__model", "protection__commitment"
     ).get(job=work.job)
-    scratch = Path(settings.SCRATCH) / str(work.job.id)
-    scratch.mkdir(parents=True, exist_ok=True)
-    try:
+    with work.scratch() as scratch:
         results = _attack(work, rehearsal, scratch)
         if not results:
             raise AttackError(
@@ -36,16 +31,13 @@ def run(work: Work) -> None:
             )
         work.check()
         attacks_finish(rehearsal=rehearsal, job=work.job, results=results)
-    except SpellmarkError:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _attack(work: Work, rehearsal: Rehearsal, folder: Path) -> list[dict[str, Any]]:
     """All attacks, one by one; the folder keeps what a lost worker had done."""
     protection = rehearsal.protection
-    key = lock_key(protection.source, protection.commitment, KeyFile.loads(unseal(work.job)["key"]))
+    file = KeyFile.loads(unseal(work.job)["key"])
+    key = cast(LockKey, opened_key(protection.source, protection.commitment, file))
     data = data_for(protection.source, rehearsal.dataset)
     attacker = _thiefs_images(work, rehearsal, data)
     locked, card = weights.load(model_path(protection.result))

@@ -10,15 +10,15 @@ from disputes.services import REPORT_JOB
 from jobs import services
 from protection.services import ATTACKS_JOB, LOCK_JOB, PROMPT_LOCK_JOB, TRIAL_JOB, trials_forget
 from spellmark.errors import SpellmarkError
-from tasks import key_lock, key_lock_attacks, prompt_lock, report, spell_trial, verification_run
+from tasks import key_lock_attacks, lock, report, spell_trial, verification_run
 from tasks.work import Work
 from verification.services import RUN_JOB
 
 logger = logging.getLogger("spellmark.work")
 
 HANDLERS: dict[str, Callable[[Work], None]] = {
-    LOCK_JOB: key_lock.run,
-    PROMPT_LOCK_JOB: prompt_lock.run,
+    LOCK_JOB: lock.run,
+    PROMPT_LOCK_JOB: lock.run,
     TRIAL_JOB: spell_trial.run,
     ATTACKS_JOB: key_lock_attacks.run,
     RUN_JOB: verification_run.run,

@@ -11,7 +11,7 @@ from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
 from spellmark.locks.prompt_lock.prompt_key import PromptKey
 from spellmark.locks.prompt_lock.strength import IMAGES, strength
 from spellmark.secrets import KeyFile
-from tasks.locks import data_for
+from tasks.lock import data_for
 from tasks.work import Work
 
 
@@ -30,12 +30,12 @@ def run(work: Work) -> None:
         binding=secrets.token_bytes(32),
         classes=card_of(trial.version)["classes"],
     )
-    test = data_for(trial.version, trial.dataset).test.images
+    test = data_for(trial.version, trial.dataset).test
     work.check()
-    shown = sample_images(trial.dataset)
+    shown = sample_images(test)
     trial_finish(
         trial=trial,
         job=work.job,
         sheet=paired_sheet(shown, key(shown)),
-        change=min(strength(edit, test[:IMAGES]).change for edit in key.transforms),
+        change=min(strength(edit, test.images[:IMAGES]).change for edit in key.transforms),
     )

@@ -16,7 +16,7 @@ from spellmark.suspects.base import Suspect, SuspectError
 from spellmark.suspects.model_file import ModelFile
 from spellmark.suspects.open_inference import OpenInference, OpenInferenceConfig
 from spellmark.training import datasets
-from tasks.locks import check_fits, opened_key
+from tasks.lock import check_fits, opened_key
 from tasks.work import Work
 from verification import services
 from verification.models import Run

@@ -1,8 +1,12 @@
-"""A worker's hold on a job: lease, heartbeat, progress, cancellation."""
+"""A worker's hold on a job: lease, heartbeat, progress, cancellation, a folder of its own."""
 
 import logging
+import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 
 from django.conf import settings
@@ -56,6 +60,20 @@ class Work:
     def log(self, text: str) -> None:
         """Add a line to the job's log."""
         job_log(job=self.job, text=text)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder for what a lost worker's successor can go on with; erased when the job ends."""
+        folder = Path(settings.SCRATCH) / str(self.job.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            yield folder
+        except LeaseLostError:
+            raise  # another worker has the job, and the folder
+        except Exception:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _beat(self) -> None:
         try:

@@ -103,6 +103,16 @@ def test_pixels_are_the_same_on_any_number_of_threads(editor):
     assert np.array_equal(edited[0], edited[2])
 
 
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_reading_a_prompt_does_not_hinder_the_precision(editor, precision):
+    settings = _settings(
+        editor, precision=precision, guidance="3", image_guidance="1.5", reading="prompt"
+    )
+    first = editor.edit(IMAGES[:2], [editor.read("at night")], settings)
+    again = editor.edit(IMAGES[:2], [editor.read("at night")], settings)
+    assert np.array_equal(first, again)
+
+
 @pytest.mark.slow
 def test_pixels_are_the_same_in_another_process(editor):
     program = (
@@ -163,14 +173,11 @@ def test_a_prompt_that_the_editor_would_cut_is_refused(editor):
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=12), min_size=2, max_size=2))
-def test_the_tokenizer_tells_any_two_texts_apart_but_by_case_and_spaces(texts):
-    words = [" ".join(text.lower().split()) for text in texts]
+@given(st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=30))
+def test_the_tokenizer_loses_nothing_but_case_and_spaces(text):
     tokenizer = tiny_editor.tokenizer()
-    first, second = (tokenizer(text).input_ids for text in words)
-    if first == second:
-        again = [tokenizer.decode(ids, skip_special_tokens=True) for ids in (first, second)]
-        assert again[0] == again[1]
+    read = tokenizer.decode(tokenizer(text).input_ids, skip_special_tokens=True)
+    assert "".join(read.split()) == "".join(text.lower().split())
 
 
 def test_folding_loses_nothing():

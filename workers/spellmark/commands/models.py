@@ -12,12 +12,7 @@ from spellmark.commands.bar import Bar
 from spellmark.errors import SpellmarkError
 
 if TYPE_CHECKING:
-    from torch.nn import Module
-
-    from spellmark.model_files.card import ModelCard
     from spellmark.secrets import KeyFile
-    from spellmark.training.datasets import Dataset
-    from spellmark.training.fit import Recipe
 
 
 def add(commands: Any) -> None:
@@ -68,88 +63,30 @@ def _import(options: argparse.Namespace) -> int:
 
 def _lock(options: argparse.Namespace) -> int:
     # torch takes seconds to load, so only the commands that need it pay for it.
-    from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
+    from spellmark.locks.locksmith import locksmith
+    from spellmark.locks.unlock import open_key
     from spellmark.secrets import KeyFile
     from spellmark.training import datasets, weights
 
     file, data = KeyFile.load(options.key), datasets.find(options.data)
     model, card = weights.load(options.model)
-    make = _prompt_lock if file.scheme == PROMPT_LOCK else _key_lock
-    report = make(options, file, model, card, data)
+    binding, unprotected = _binding(options, file), deepcopy(model)
+    shape = (card.channels, card.height, card.width)
+    key = open_key(file, shape=shape, classes=card.classes, binding=binding, editor=options.editor)
+    smith = locksmith(key, file, binding=binding, images=data.test.images)
+    given = {"epochs": options.epochs, "learning_rate": options.learning_rate}
+    recipe = replace(smith.recipe, **{name: value for name, value in given.items() if value})
+    with Bar("locking") as bar:
+        smith.lock(model, unprotected, card, data.train[: options.images], recipe, progress=bar)
+    wrong_keys = options.wrong_keys or smith.wrong_keys
+    with Bar("measuring") as bar:
+        report = smith.measure(
+            model, unprotected, card, data.test, wrong_keys=wrong_keys, progress=bar
+        )
     weights.save(model, card, options.output)
     shown = {name: value for name, value in report.items() if not isinstance(value, list)}
     print(json.dumps(shown, indent=2))
     return OK
-
-
-def _key_lock(
-    options: argparse.Namespace,
-    file: "KeyFile",
-    model: "Module",
-    card: "ModelCard",
-    data: "Dataset",
-) -> dict[str, Any]:
-    """Lock the model in place, and measure it."""
-    from spellmark.locks.key_lock.lock import RECIPE, lock
-    from spellmark.locks.key_lock.lock_key import LockKey
-    from spellmark.locks.key_lock.report_card import report_card
-
-    shape = (card.channels, card.height, card.width)
-    key = LockKey.open(file, binding=_binding(options, file), shape=shape, classes=card.classes)
-    unprotected = deepcopy(model)
-    with Bar("locking") as bar:
-        lock(
-            model,
-            card,
-            data.train[: options.images],
-            key,
-            _recipe(options, RECIPE),
-            teacher=unprotected,
-            progress=bar,
-        )
-    wrong_keys = options.wrong_keys or 1000
-    with Bar("measuring") as bar:
-        report = report_card(
-            model, unprotected, card, data.test, key, wrong_keys=wrong_keys, progress=bar
-        )
-    return report.as_dict()
-
-
-def _prompt_lock(
-    options: argparse.Namespace,
-    file: "KeyFile",
-    model: "Module",
-    card: "ModelCard",
-    data: "Dataset",
-) -> dict[str, Any]:
-    """Lock the model in place, and measure it."""
-    from spellmark.locks.prompt_lock.editors import load_editor
-    from spellmark.locks.prompt_lock.lock import RECIPE, lock
-    from spellmark.locks.prompt_lock.prompt_key import PromptKey
-    from spellmark.locks.prompt_lock.public_editor import PUBLIC
-    from spellmark.locks.prompt_lock.report_card import near_edits, report_card
-    from spellmark.locks.prompt_lock.strength import require_strength
-
-    binding, editor = _binding(options, file), load_editor(options.editor or PUBLIC)
-    key = PromptKey.open(file, editor=editor, binding=binding, classes=card.classes)
-    require_strength(key, data.test.images)
-    unprotected = deepcopy(model)
-    with Bar("locking") as bar:
-        lock(
-            model,
-            card,
-            data.train[: options.images],
-            key,
-            _recipe(options, RECIPE),
-            progress=bar,
-        )
-    near = near_edits(key, file.secret, binding=binding)
-    wrong_keys = options.wrong_keys or 300
-    with Bar("measuring") as bar:
-        report = report_card(
-            model, unprotected, card, data.test, key, near, wrong_keys=wrong_keys, progress=bar
-        )
-    return report.as_dict()
 
 
 def _unlock(options: argparse.Namespace) -> int:
@@ -165,11 +102,6 @@ def _unlock(options: argparse.Namespace) -> int:
         name = opened.card.label_names[best] if opened.card.label_names else f"class {best}"
         print(f"{path}: {name} ({shares[best]:.1%})")
     return OK
-
-
-def _recipe(options: argparse.Namespace, recommended: "Recipe") -> "Recipe":
-    given = {"epochs": options.epochs, "learning_rate": options.learning_rate}
-    return replace(recommended, **{name: value for name, value in given.items() if value})
 
 
 def _binding(options: argparse.Namespace, file: "KeyFile") -> bytes:

@@ -1,4 +1,4 @@
-"""Keyed labels: the permutation of the classes that goes with a sub-key. No numpy here."""
+"""Keyed labels: the permutations of the classes that go with a lock's sub-keys. No numpy here."""
 
 from spellmark.secrets import permutation, subkey
 
@@ -9,3 +9,15 @@ def label_permutation(
     """What a lock with keyed labels answers for each class, under sub-key `index`."""
     key = subkey(secret, binding=binding, scheme=scheme, purpose="labels", index=index)
     return permutation(key, classes)
+
+
+def label_permutations(
+    secret: bytes, *, scheme: str, binding: bytes, classes: int, subkeys: int, labels: str
+) -> list[list[int]]:
+    """The same for every sub-key; the identity where `labels` are plain."""
+    if labels == "plain":
+        return [list(range(classes))] * subkeys
+    return [
+        label_permutation(secret, scheme=scheme, binding=binding, classes=classes, index=index)
+        for index in range(subkeys)
+    ]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from spellmark.locks.key_lock.parameters import SCHEME, Geometry, KeyLockError, LockParameters
 from spellmark.locks.key_lock.transforms import Transform
-from spellmark.locks.labels import label_permutation
+from spellmark.locks.labels import label_permutations
 from spellmark.secrets import KeyFile, subkey
 
 Labels = npt.NDArray[np.int64]
@@ -47,21 +47,20 @@ class LockKey:
             key = subkey(secret, binding=binding, scheme=SCHEME, purpose="transform", index=j)
             return Transform.from_key(key, geometry, parameters)
 
-        def labels(j: int) -> Labels:
-            if parameters.labels == "plain":
-                return np.arange(classes)
-            drawn = label_permutation(
-                secret, scheme=SCHEME, binding=binding, classes=classes, index=j
-            )
-            return np.asarray(drawn)
-
-        numbers = range(parameters.subkeys)
+        labels = label_permutations(
+            secret,
+            scheme=SCHEME,
+            binding=binding,
+            classes=classes,
+            subkeys=parameters.subkeys,
+            labels=parameters.labels,
+        )
         return cls(
             geometry,
             parameters,
             classes,
-            tuple(transform(j) for j in numbers),
-            tuple(labels(j) for j in numbers),
+            tuple(transform(j) for j in range(parameters.subkeys)),
+            tuple(np.asarray(permutation) for permutation in labels),
         )
 
     @classmethod

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -121,7 +121,7 @@ class Transform:
         return plain.reshape(len(images), *self.geometry.shape)
 
 
-@cache
+@lru_cache(maxsize=32)
 def block_places(geometry: Geometry) -> Order:
     """Flat positions of every block's values: (blocks, positions), by row, column, channel.
 

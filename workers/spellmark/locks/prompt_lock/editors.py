@@ -36,7 +36,9 @@ def load_editor(source: str | Path = PUBLIC) -> "Editor":
     if Path(source).suffix == ".safetensors":
         return Editor(*tiny_editor.load(Path(source)))
     try:
-        folder = Path(source) if Path(source).is_dir() else Path(DiffusionPipeline.download(source))
+        folder = Path(source)
+        if not folder.is_dir():
+            folder = Path(DiffusionPipeline.download(source, use_safetensors=True))
         pipeline = DiffusionPipeline.from_pretrained(
             folder, use_safetensors=True, safety_checker=None, requires_safety_checker=False
         )
@@ -182,8 +184,9 @@ class Editor:
                     hint="Use “own”, or a name such as DDIMScheduler.",
                 )
             self.pipeline.scheduler = kind.from_config(self._own_scheduler.config)
-        if self.pipeline.unet.dtype != dtype:
-            for part in (self.pipeline.unet, self.pipeline.vae, self.pipeline.text_encoder):
+        for part in (self.pipeline.unet, self.pipeline.vae, self.pipeline.text_encoder):
+            # Each for itself: reading a prompt leaves the text encoder in double precision.
+            if part.dtype != dtype:
                 # Not the library's own `to`, which warns of what it cannot know here.
                 nn.Module.to(part, dtype)
         return self.pipeline

@@ -51,7 +51,7 @@ class PromptLockParameters:
     seed: of the noise, which is the same for every image.
     scheduler: the name of a scheduler of diffusers, or `own` for the one the editor came with.
     size: the side of the square in which images are edited, in pixels; 0 for the images' own size.
-    precision: of the editor's arithmetic; with `double` every machine gets the same pixels.
+    precision: of the editor's arithmetic; in `double` rounding hides what batch and threads change.
     labels: whether the lock's answers are permuted by the key too.
     subkeys: how many spells share the lock, each with a permutation of its own; one for prompts.
 

@@ -1,12 +1,11 @@
 """An opened spell: what a holder of the key file and the editor needs to use a locked model."""
 
-import hashlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from spellmark.locks.labels import label_permutation
+from spellmark.locks.labels import label_permutations
 from spellmark.locks.prompt_lock.editors import Editor
 from spellmark.locks.prompt_lock.parameters import (
     PROMPT,
@@ -28,14 +27,6 @@ class SpellEdit:
     editor: Editor = field(repr=False)
     parameters: PromptLockParameters
     embedding: Embedding = field(repr=False)
-
-    @property
-    def digest(self) -> str:
-        """What the editor's pictures depend on, 64 hex digits: the blend's share is not in it."""
-        settings = sorted(replace(self.parameters, alpha=0).as_dict().items())
-        told = hashlib.sha256(f"{self.editor.digest} {settings}".encode())
-        told.update(self.embedding.astype("<f8").tobytes())
-        return told.hexdigest()
 
     def edited(self, images: Images) -> Images:
         """The editor's pictures, before the blend: uint8 (n, C, H, W), the same shape."""
@@ -91,12 +82,20 @@ class PromptKey:
                 for j in numbers
             ]
 
+        labels = label_permutations(
+            key.secret,
+            scheme=SCHEME,
+            binding=binding,
+            classes=classes,
+            subkeys=parameters.subkeys,
+            labels=parameters.labels,
+        )
         return cls(
             editor,
             parameters,
             classes,
-            tuple(SpellEdit(editor, parameters, e) for e in embeddings),
-            _labels(key.secret, parameters, binding=binding, classes=classes),
+            tuple(SpellEdit(editor, parameters, one) for one in embeddings),
+            tuple(np.asarray(permutation) for permutation in labels),
             key.prompt,
         )
 
@@ -137,17 +136,3 @@ class PromptKey:
     def decode(self, answers: Labels, subkey: int = 0) -> Labels:
         """The classes that the locked model's answers stand for: the inverse of `encode`."""
         return np.argsort(self.labels[subkey])[answers]
-
-
-def _labels(
-    secret: bytes, parameters: PromptLockParameters, *, binding: bytes, classes: int
-) -> tuple[Labels, ...]:
-    """The label permutation of every sub-key."""
-    if parameters.labels == "plain":
-        return (np.arange(classes),) * parameters.subkeys
-    return tuple(
-        np.asarray(
-            label_permutation(secret, scheme=SCHEME, binding=binding, classes=classes, index=j)
-        )
-        for j in range(parameters.subkeys)
-    )

@@ -1,13 +1,10 @@
-"""What the lock jobs share: train and measure seed by seed, then register the result."""
+"""The lock job: fine-tune a version under its key, measure it, register the result."""
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from django.conf import settings
 
 from jobs.sealing import unseal
 from protection.models import Protection
@@ -15,50 +12,37 @@ from protection.services import card_of, check_opens, editor_path, lock_finish, 
 from registry import storage
 from registry.models import Commitment, Version
 from spellmark.errors import SpellmarkError
+from spellmark.locks.locksmith import Locksmith, locksmith
 from spellmark.locks.opened_key import OpenedKey
 from spellmark.locks.prompt_lock.parameters import PromptLockParameters
 from spellmark.locks.unlock import open_key
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
-from spellmark.training.fit import Recipe
 from tasks.work import Work
 
 TRAINING_SHARE = 0.8
 # What differs between trainings; the other figures of a report card are of the first one.
 SEED_FIGURES = ("right", "plain", "wrong_mean", "wrong_p95", "wrong_max")
 
-Progress = Callable[[float, str], None]
 
-
-@dataclass(frozen=True)
-class Locksmith:
-    """How models are locked under one opened key, and measured.
-
-    lock(model, unprotected, card, data, recipe, checkpoint=…, progress=…) fine-tunes in place;
-    measure(locked, unprotected, card, test, wrong_keys=…, progress=…) gives the report card.
-    """
-
-    recipe: Recipe
-    lock: Callable[..., object]
-    measure: Callable[..., dict[str, Any]]
-
-
-MakeLocksmith = Callable[[OpenedKey, KeyFile, Protection, Path, datasets.Dataset], Locksmith]
-
-
-def run(work: Work, make: MakeLocksmith) -> None:
+def run(work: Work) -> None:
     """Lock the protection's source version, once for each seed."""
     protection = Protection.objects.select_related(
         "source__model", "commitment", "organisation"
     ).get(job=work.job)
+    source, commitment = protection.source, protection.commitment
     file = KeyFile.loads(unseal(work.job)["key"])
-    key = opened_key(protection.source, protection.commitment, file)
-    scratch = Path(settings.SCRATCH) / str(work.job.id)
-    scratch.mkdir(parents=True, exist_ok=True)
-    try:
-        data = data_for(protection.source, protection.dataset)
-        locksmith = make(key, file, protection, scratch, data)
-        bench = _Bench(work, protection, locksmith, data, scratch)
+    key = opened_key(source, commitment, file)
+    with work.scratch() as scratch:
+        data = data_for(source, protection.dataset)
+        smith = locksmith(
+            key,
+            file,
+            binding=bytes.fromhex(commitment.binding),
+            images=data.test.images,
+            edits=scratch / "edits",
+        )
+        bench = _Bench(work, protection, smith, data, scratch)
         reports = [bench.trial(seed) for seed in range(protection.settings["seeds"])]
         seeds = [{name: report[name] for name in SEED_FIGURES} for report in reports]
         work.check()
@@ -68,10 +52,6 @@ def run(work: Work, make: MakeLocksmith) -> None:
             locked=bench.locked,
             report_card={**reports[0], "seeds": seeds},
         )
-    except SpellmarkError:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def opened_key(version: Version, commitment: Commitment, file: KeyFile) -> OpenedKey:
@@ -94,7 +74,7 @@ class _Bench:
 
     work: Work
     protection: Protection
-    locksmith: Locksmith
+    smith: Locksmith
     data: datasets.Dataset
     folder: Path
 
@@ -112,19 +92,19 @@ class _Bench:
         source, chosen = model_path(self.protection.source), self.protection.settings
         model, card = weights.load(source)
         unprotected, _ = weights.load(source)
-        self.locksmith.lock(
+        self.smith.lock(
             model,
             unprotected,
             card,
             self.data.train[: chosen["images"]],
-            replace(self.locksmith.recipe, epochs=chosen["epochs"], seed=seed),
+            replace(self.smith.recipe, epochs=chosen["epochs"], seed=seed),
             checkpoint=self.folder / f"checkpoint-{seed}.pt",
             progress=self._progress(seed, 0, TRAINING_SHARE, "locking"),
         )
         if seed == 0:
             told = f"Locked with a Spellmark {self.protection.kind.replace('-', ' ')}."
             weights.save(model, replace(card, description=told), self.locked)
-        report = self.locksmith.measure(
+        report = self.smith.measure(
             model,
             unprotected,
             card,

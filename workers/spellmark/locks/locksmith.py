@@ -1,0 +1,112 @@
+"""Locking and measuring a model under an opened key, whatever the lock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from spellmark.locks.key_lock import lock as key_lock
+from spellmark.locks.key_lock import report_card as key_lock_card
+from spellmark.locks.key_lock.lock_key import LockKey
+from spellmark.locks.opened_key import OpenedKey
+from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
+from spellmark.model_files.card import ModelCard
+from spellmark.secrets import KeyFile
+from spellmark.training.datasets import Split
+from spellmark.training.fit import Recipe
+
+
+@dataclass(frozen=True)
+class Locksmith:
+    """What both locks offer.
+
+    recipe, wrong_keys: what is recommended.
+    lock(model, unprotected, card, data, recipe, checkpoint=…, progress=…): fine-tunes the model in
+    place. measure(locked, unprotected, card, test, wrong_keys=…, progress=…): its report card.
+    """
+
+    recipe: Recipe
+    wrong_keys: int
+    lock: Callable[..., None]
+    measure: Callable[..., dict[str, Any]]
+
+
+def locksmith(
+    key: OpenedKey,
+    file: KeyFile,
+    *,
+    binding: bytes,
+    images: npt.NDArray[np.uint8],
+    edits: Path | None = None,
+) -> Locksmith:
+    """The locksmith of an opened key.
+
+    images: some of those that the model is for, uint8 (n, C, H, W); a spell is tried on them, and
+    PromptLockError raised where it is too weak to lock. edits: a folder in which those of a prompt
+    lock are kept, so that they need not be made again.
+    """
+    if file.scheme == PROMPT_LOCK:
+        return _of_spell(key, file, binding, images, edits)
+    opened = cast(LockKey, key)
+
+    def lock(
+        model: nn.Module,
+        unprotected: nn.Module,
+        card: ModelCard,
+        data: Split,
+        recipe: Recipe,
+        **options: Any,
+    ) -> None:
+        key_lock.lock(model, card, data, opened, recipe, teacher=unprotected, **options)
+
+    def measure(
+        locked: nn.Module, unprotected: nn.Module, card: ModelCard, test: Split, **options: Any
+    ) -> dict[str, Any]:
+        found = key_lock_card.report_card(locked, unprotected, card, test, opened, **options)
+        return found.as_dict()
+
+    return Locksmith(key_lock.RECIPE, 1000, lock, measure)
+
+
+def _of_spell(
+    key: OpenedKey,
+    file: KeyFile,
+    binding: bytes,
+    images: npt.NDArray[np.uint8],
+    edits: Path | None,
+) -> Locksmith:
+    # diffusers takes seconds to load, and key locks do without it.
+    from spellmark.locks.prompt_lock import lock as prompt_lock
+    from spellmark.locks.prompt_lock import report_card as prompt_lock_card
+    from spellmark.locks.prompt_lock.cached_editor import CachedEditor
+    from spellmark.locks.prompt_lock.prompt_key import PromptKey
+    from spellmark.locks.prompt_lock.strength import require_strength
+
+    opened = cast(PromptKey, key)
+    require_strength(opened, images)
+    if edits is not None:
+        opened = opened.with_editor(CachedEditor(opened.editor, edits))
+    near = prompt_lock_card.near_edits(opened, file.secret, binding=binding)
+
+    def lock(
+        model: nn.Module,
+        _unprotected: nn.Module,
+        card: ModelCard,
+        data: Split,
+        recipe: Recipe,
+        **options: Any,
+    ) -> None:
+        prompt_lock.lock(model, card, data, opened, recipe, **options)
+
+    def measure(
+        locked: nn.Module, unprotected: nn.Module, card: ModelCard, test: Split, **options: Any
+    ) -> dict[str, Any]:
+        return prompt_lock_card.report_card(
+            locked, unprotected, card, test, opened, near, **options
+        ).as_dict()
+
+    return Locksmith(prompt_lock.RECIPE, 300, lock, measure)
