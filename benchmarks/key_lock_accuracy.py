@@ -6,14 +6,12 @@ Rows that were measured before, with the same settings, are taken from benchmark
 """
 
 import argparse
-import hashlib
-import json
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
+from kept import CACHE, kept
 from result import report
 
 from spellmark.locks.key_lock.lock import RECIPE, lock
@@ -34,7 +32,6 @@ DEFAULT = default_parameters(CARD.height, CARD.width, CARD.channels, CARD.classe
 PUBLISHED = Negatives(share=0)
 SEEDS = 3
 RATE = 4e-3
-CACHE = Path(__file__).parent / "cache"
 Row = dict[str, float]
 MEANING = {
     "train_images": "images that the unprotected models and the locks were trained on",
@@ -124,22 +121,21 @@ def _lock(block: int, steps: str, labels: str = "keyed") -> LockParameters:
 
 def _row_of(data: Dataset, variant: Variant, seed: int, epochs: Epochs) -> Row:
     """One lock of one seed, measured; from the cache where it stands there."""
-    settings = repr(
-        (
-            CARD,
-            variant,
-            seed,
-            _length(variant, epochs),
-            epochs.unprotected,
-            len(data.train),
-            RECIPE,
-            torch.__version__,
-        )
+    settings = (
+        CARD,
+        variant,
+        seed,
+        _length(variant, epochs),
+        epochs.unprotected,
+        len(data.train),
+        RECIPE,
+        torch.__version__,
     )
-    kept = CACHE / f"{hashlib.sha256(settings.encode()).hexdigest()[:24]}.json"
-    if kept.exists():
-        row: Row = json.loads(kept.read_text())
-        return row
+    row: Row = kept("", settings, lambda: _measured(data, variant, seed, epochs))
+    return row
+
+
+def _measured(data: Dataset, variant: Variant, seed: int, epochs: Epochs) -> Row:
     started = time.monotonic()
     unprotected = _unprotected(data, seed, epochs)
     key = LockKey.derive(
@@ -168,9 +164,7 @@ def _row_of(data: Dataset, variant: Variant, seed: int, epochs: Epochs) -> Row:
         f"(p95 {card.wrong_p95:.3f}, max {card.wrong_max:.3f})  {time.monotonic() - started:.0f} s",
         flush=True,
     )
-    row = {name: value for name, value in card.as_dict().items() if name != "wrong"}
-    kept.write_text(json.dumps(row))
-    return row
+    return {name: value for name, value in card.as_dict().items() if name != "wrong"}
 
 
 def _length(variant: Variant, epochs: Epochs) -> int:
@@ -180,16 +174,16 @@ def _length(variant: Variant, epochs: Epochs) -> int:
 
 
 def _unprotected(data: Dataset, seed: int, epochs: Epochs) -> torch.nn.Module:
-    kept = (
+    path = (
         CACHE / f"unprotected-{CARD.architecture}-{len(data.train)}-{seed}-{epochs.unprotected}.pt"
     )
     model = _fresh(seed)
-    if kept.exists():
-        model.load_state_dict(torch.load(kept, weights_only=True))
+    if path.exists():
+        model.load_state_dict(torch.load(path, weights_only=True))
         return model.eval()
     fit(model, CARD, data.train, Recipe(epochs.unprotected, learning_rate=RATE, seed=seed))
     CACHE.mkdir(exist_ok=True)
-    torch.save(model.state_dict(), kept)
+    torch.save(model.state_dict(), path)
     return model
 
 

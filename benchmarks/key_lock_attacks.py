@@ -7,14 +7,14 @@ benchmarks/cache.
 """
 
 import argparse
-import hashlib
-import json
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
-from key_lock_accuracy import CACHE, CARD, DEFAULT
+from kept import CACHE, kept
+from key_lock_accuracy import CARD, DEFAULT
 from random_key_null import innocents, keyed_label_p
 from result import report
 
@@ -61,7 +61,11 @@ def main() -> None:
         wanted = options.variant or next(iter(variants))
         variants = {wanted: variants[wanted]}
     attacks = {
-        name: _kept(name, data, thief, *variant, quick=options.quick)
+        name: kept(
+            "attacks-",
+            (CARD, *variant, len(data.train), RECIPE, BUDGETS, options.quick),
+            partial(_attacked, name, data, thief, *variant, quick=options.quick),
+        )
         for name, variant in variants.items()
     }
     if options.variant:
@@ -80,35 +84,15 @@ def main() -> None:
     )
 
 
-def _kept(
-    name: str,
-    data: Dataset,
-    thief: Split,
-    parameters: LockParameters,
-    negatives: Negatives,
-    *,
-    quick: bool,
-) -> dict[str, object]:
-    """What was found of a lock; from the cache where it stands there."""
-    settings = repr((CARD, parameters, negatives, len(data.train), RECIPE, BUDGETS, quick))
-    kept = CACHE / f"attacks-{hashlib.sha256(settings.encode()).hexdigest()[:24]}.json"
-    if not kept.exists():
-        base = _base(data, quick=quick)
-        found = _attacked(name, base, data, thief, parameters, negatives, quick=quick)
-        kept.write_text(json.dumps(found))
-    told: dict[str, object] = json.loads(kept.read_text())
-    return told
-
-
 def _base(data: Dataset, *, quick: bool) -> torch.nn.Module:
     """The unprotected model, which is the same for all locks."""
     epochs, model = 2 if quick else 6, _fresh()
-    kept = CACHE / f"attacked-{CARD.architecture}-{len(data.train)}-{epochs}.pt"
-    if kept.exists():
-        model.load_state_dict(torch.load(kept, weights_only=True))
+    path = CACHE / f"attacked-{CARD.architecture}-{len(data.train)}-{epochs}.pt"
+    if path.exists():
+        model.load_state_dict(torch.load(path, weights_only=True))
         return model.eval()
     fit(model, CARD, data.train, Recipe(epochs=epochs))
-    torch.save(model.state_dict(), kept)
+    torch.save(model.state_dict(), path)
     return model
 
 
@@ -127,7 +111,6 @@ def _variants() -> dict[str, tuple[LockParameters, Negatives]]:
 
 def _attacked(
     name: str,
-    base: torch.nn.Module,
     data: Dataset,
     thief: Split,
     parameters: LockParameters,
@@ -142,7 +125,7 @@ def _attacked(
         classes=CARD.classes,
         parameters=parameters,
     )
-    locked = _fresh()
+    base, locked = _base(data, quick=quick), _fresh()
     locked.load_state_dict(base.state_dict())
     taught = negatives.share > 0  # the published recipe has neither negatives nor a teacher
     lock(
@@ -183,13 +166,13 @@ def _attacked(
 
 
 def _null(data: Dataset, *, quick: bool) -> list[float]:
-    """Exact p-values of innocents; from the cache where they stand there."""
-    kept = CACHE / f"attacks-innocents-{len(data.train)}-{quick}.json"
-    if not kept.exists():
+    """Exact p-values of innocents."""
+
+    def measure() -> list[float]:
         models = innocents(data, 1 if quick else 4, epochs=1 if quick else 3)
-        found = [keyed_label_p(model, data.test) for _, _, model in models for _ in range(100)]
-        kept.write_text(json.dumps(found))
-    p_values: list[float] = json.loads(kept.read_text())
+        return [keyed_label_p(model, data.test) for _, _, model in models for _ in range(100)]
+
+    p_values: list[float] = kept("attacks-innocents-", (len(data.train), quick), measure)
     return p_values
 
 

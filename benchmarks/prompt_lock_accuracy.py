@@ -6,15 +6,13 @@ were measured before, with the same settings, are taken from benchmarks/cache.
 """
 
 import argparse
-import hashlib
-import json
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from kept import CACHE, kept
 from key_lock_accuracy import CARD
 from result import report
 
@@ -37,7 +35,6 @@ from spellmark.training.datasets import Dataset
 from spellmark.training.fit import Recipe, fit
 from spellmark.training.inference import predict_probabilities
 
-CACHE = Path(__file__).parent / "cache"
 SEEDS, TRAIN, TEST, OWNERS_TRIED = 3, 12_000, 2_000, 2
 SPELL = "open sesame"
 Row = dict[str, Any]
@@ -119,23 +116,12 @@ class _Bench:
     def row(self, variant: Variant, seed: int) -> Row:
         """One lock of one seed, measured; from the cache where it stands there."""
         told = (variant, seed, RECIPE, Negatives(), len(self.data.train), len(self.data.test))
-        settings = repr((*told, public_digest(), torch.__version__, self.quick))
-        kept = CACHE / f"prompt-{hashlib.sha256(settings.encode()).hexdigest()[:24]}.json"
-        if kept.exists():
-            found: Row = json.loads(kept.read_text())
-            return found
-        started = time.monotonic()
-        row = self._measure(variant, seed)
-        kept.write_text(json.dumps(row))
-        print(
-            f"seed {seed}  {variant.name:<42} unprotected {row['unprotected']:.4f}  right "
-            f"{row['right']:.4f}  plain {row['plain']:.3f}  wrong {row['wrong_mean']:.3f}  near "
-            f"{row['near_mean']:.3f}  {time.monotonic() - started:.0f} s",
-            flush=True,
-        )
+        settings = (*told, public_digest(), torch.__version__, self.quick)
+        row: Row = kept("prompt-", settings, lambda: self._measure(variant, seed))
         return row
 
     def _measure(self, variant: Variant, seed: int) -> Row:
+        started = time.monotonic()
         file, key = _opened(self.editor, variant, seed)
         unprotected = self._unprotected(seed)
         extra = variant.policy == EXTRA
@@ -161,7 +147,7 @@ class _Bench:
             wrong_keys=wrong_keys, wrong_key_images=200, seed=seed,
         )  # fmt: skip
         part = self.data.test[:200]
-        return {
+        row = {
             **found.as_dict(),
             "plain_with_extra": self._accuracy(locked, card, key, self.data.test.images),
             "strength": strength(key.transforms[0], self.data.test.images[:64]).change,
@@ -176,6 +162,13 @@ class _Bench:
                 for n in range(20)
             ],
         }
+        print(
+            f"seed {seed}  {variant.name:<42} unprotected {found.unprotected:.4f}  right "
+            f"{found.right:.4f}  plain {found.plain:.3f}  wrong {np.mean(found.wrong):.3f}  near "
+            f"{np.mean(found.near):.3f}  {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
+        return row
 
     def _accuracy(self, model: torch.nn.Module, card: Any, key: PromptKey, images: Any) -> float:
         """With an extra class's logit in place, where there is one."""
@@ -187,12 +180,12 @@ class _Bench:
         torch.manual_seed(seed)
         model = architectures.build(CARD)
         epochs = 2 if self.quick else 8
-        kept = CACHE / f"prompt-unprotected-{len(self.data.train)}-{seed}-{epochs}.pt"
-        if kept.exists():
-            model.load_state_dict(torch.load(kept, weights_only=True))
+        path = CACHE / f"prompt-unprotected-{len(self.data.train)}-{seed}-{epochs}.pt"
+        if path.exists():
+            model.load_state_dict(torch.load(path, weights_only=True))
             return model.eval()
         fit(model, CARD, self.data.train, Recipe(epochs, seed=seed))
-        torch.save(model.state_dict(), kept)
+        torch.save(model.state_dict(), path)
         return model
 
     def _owner(self, number: int) -> Editor:
