@@ -19,12 +19,16 @@ function parameters() {
 }
 
 function prompt() {
-  return byId("id_prompt").value;
+  return byId("id_prompt").value.trim();
 }
 
 async function isSound() {
   if (!form.checkValidity()) form.querySelector("details").open = true; // else it points at nothing
   if (!form.reportValidity()) return false;
+  if (!prompt()) {
+    tell("make-error", "Type a spell first.");
+    return false;
+  }
   const isWeak = byId("trial").querySelector("[role=alert]") !== null;
   tell("make-error", isWeak ? "Choose another spell: this one is too weak to lock." : "");
   return !isWeak;

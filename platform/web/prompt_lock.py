@@ -31,7 +31,7 @@ class SpellForm(forms.Form):
 
     prompt = forms.CharField(
         max_length=MOST_PROMPT_LETTERS,
-        # People ask password managers for them, and browsers shall not offer old ones.
+        # Browsers shall not offer earlier ones.
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         label="Spell",
         help_text="Any words. They go into the key file, and sealed to the worker that tries them.",

@@ -84,3 +84,5 @@ def test_a_spell_without_words_is_told_in_place(step1: Visitor):
     step1.page.get_by_label("Images to try it on").select_option("fashion-mnist")
     step1.press("Try it on images")
     step1.sees("Spell: This field is required.")
+    step1.press("Make the key and save it")
+    step1.sees("Type a spell first.")
