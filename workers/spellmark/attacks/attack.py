@@ -37,7 +37,7 @@ class AttackResult:
     labels as he learned them. How much of the key is right says nothing: a key that differs in
     every entry can work as well.
     labels_used: the labelled images he had. evaluations: how often he ran the model on a batch.
-    seconds: of wall time. details: what else is worth telling, ready for JSON.
+    seconds: of processor time, all threads together. details: what else is worth telling, ready for JSON.
     """
 
     name: str
@@ -105,7 +105,7 @@ class Attempt:
                 "The thief has no labelled images.", hint="Give at least one image with its label."
             )
         self.name, self.target, self.attacker = name, target, attacker
-        self._started = time.perf_counter()
+        self._started = time.process_time()
 
     def result(
         self, answer: Answer, test: Split, evaluations: int, **details: object
@@ -123,7 +123,7 @@ class Attempt:
         self, classes: Labels, test: Split, evaluations: int, **details: object
     ) -> AttackResult:
         """Measure the classes that the thief's model gives for the held-out images."""
-        seconds = time.perf_counter() - self._started
+        seconds = time.process_time() - self._started
         accuracy = float((classes == test.labels).mean())
         return AttackResult(
             self.name, accuracy, len(self.attacker), evaluations, seconds, dict(details)
