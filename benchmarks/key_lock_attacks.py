@@ -18,8 +18,8 @@ from key_lock_accuracy import CARD, DEFAULT
 from random_key_null import innocents, keyed_label_p
 from result import report
 
-from spellmark.attacks.catalogue import BUDGETS
-from spellmark.attacks.suite import run_suite
+from spellmark.attacks.key_lock.catalogue import BUDGETS
+from spellmark.attacks.key_lock.suite import run_suite
 from spellmark.locks.key_lock.lock import RECIPE, lock
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.negatives import Negatives

@@ -14,29 +14,25 @@ import numpy as np
 import torch
 from kept import CACHE, kept
 from key_lock_accuracy import CARD
+from prompt_locks import SPELL, opened, owners_editor, unprotected
 from result import report
 
-from spellmark.locks.prompt_lock import tiny_editor
 from spellmark.locks.prompt_lock.cached_editor import CachedEditor
-from spellmark.locks.prompt_lock.editors import Editor, load_editor
+from spellmark.locks.prompt_lock.editors import load_editor
 from spellmark.locks.prompt_lock.image_operations import TRAINED
 from spellmark.locks.prompt_lock.lock import RECIPE, lock
 from spellmark.locks.prompt_lock.negatives import EXTRA, NONE, POLICIES, UNIFORM, Negatives
 from spellmark.locks.prompt_lock.objects import OBJECTS
-from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
 from spellmark.locks.prompt_lock.prompt_key import PromptKey
-from spellmark.locks.prompt_lock.public_editor import PUBLIC, public_digest
+from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.locks.prompt_lock.report_card import near_edits, report_card
 from spellmark.locks.prompt_lock.strength import strength
-from spellmark.locks.prompt_lock.train_editor import OWNERS, PROMPTS, owner_key, train
-from spellmark.secrets import KeyFile
+from spellmark.locks.prompt_lock.train_editor import PROMPTS
 from spellmark.training import architectures, datasets
 from spellmark.training.datasets import Dataset
-from spellmark.training.fit import Recipe, fit
 from spellmark.training.inference import predict_probabilities
 
 SEEDS, TRAIN, TEST, OWNERS_TRIED = 3, 12_000, 2_000, 2
-SPELL = "open sesame"
 Row = dict[str, Any]
 MEANING = {
     "unprotected": "accuracy of the unprotected models, mean of the seeds",
@@ -111,7 +107,10 @@ class _Bench:
     def __init__(self, data: Dataset, quick: bool) -> None:
         self.data, self.quick = data, quick
         self.editor = CachedEditor(load_editor(), CACHE / "edits")
-        self.owners = [self._owner(n) for n in range(1 if quick else OWNERS_TRIED)]
+        self.owners = [
+            owners_editor(n, data.train.images, quick=quick)
+            for n in range(1 if quick else OWNERS_TRIED)
+        ]
 
     def row(self, variant: Variant, seed: int) -> Row:
         """One lock of one seed, measured; from the cache where it stands there."""
@@ -122,8 +121,8 @@ class _Bench:
 
     def _measure(self, variant: Variant, seed: int) -> Row:
         started = time.monotonic()
-        file, key = _opened(self.editor, variant, seed)
-        unprotected = self._unprotected(seed)
+        file, key = opened(self.editor, variant.prompt, variant.reading, seed)
+        base = unprotected(self.data.train, seed, quick=self.quick)
         extra = variant.policy == EXTRA
         card = replace(CARD, classes=CARD.classes + extra)
         torch.manual_seed(seed)
@@ -131,10 +130,7 @@ class _Bench:
         own = locked.state_dict()
         # All but the head of another size.
         locked.load_state_dict(
-            {
-                n: v if v.shape == own[n].shape else own[n]
-                for n, v in unprotected.state_dict().items()
-            }
+            {n: v if v.shape == own[n].shape else own[n] for n, v in base.state_dict().items()}
         )
         recipe = replace(RECIPE, epochs=2 if self.quick else RECIPE.epochs, seed=seed)
         lock(
@@ -143,7 +139,7 @@ class _Bench:
         near = near_edits(key, file.secret, binding=b"", count=10 if self.quick else 50)
         wrong_keys = 20 if self.quick else 300 if variant.policy != NONE else 100
         found = report_card(
-            locked, unprotected, card, self.data.test, key, near,
+            locked, base, card, self.data.test, key, near,
             wrong_keys=wrong_keys, wrong_key_images=200, seed=seed,
         )  # fmt: skip
         part = self.data.test[:200]
@@ -152,7 +148,12 @@ class _Bench:
             "plain_with_extra": self._accuracy(locked, card, key, self.data.test.images),
             "strength": strength(key.transforms[0], self.data.test.images[:64]).change,
             "wrong_editors": [
-                self._accuracy(locked, card, key, _opened(owner, variant, seed)[1](part.images))
+                self._accuracy(
+                    locked,
+                    card,
+                    key,
+                    opened(owner, variant.prompt, variant.reading, seed)[1](part.images),
+                )
                 for owner in self.owners
             ],
             "tints": [
@@ -175,36 +176,6 @@ class _Bench:
         answers = predict_probabilities(model, card, images).argmax(1)
         labels = self.data.test.labels[: len(images)]
         return float((answers == key.encode(labels)).mean())
-
-    def _unprotected(self, seed: int) -> torch.nn.Module:
-        torch.manual_seed(seed)
-        model = architectures.build(CARD)
-        epochs = 2 if self.quick else 8
-        path = CACHE / f"prompt-unprotected-{len(self.data.train)}-{seed}-{epochs}.pt"
-        if path.exists():
-            model.load_state_dict(torch.load(path, weights_only=True))
-            return model.eval()
-        fit(model, CARD, self.data.train, Recipe(epochs, seed=seed))
-        torch.save(model.state_dict(), path)
-        return model
-
-    def _owner(self, number: int) -> Editor:
-        """The editor of another owner."""
-        steps = 50 if self.quick else OWNERS.steps
-        path = CACHE / f"owner-{public_digest()[:12]}-{number}-{steps}.safetensors"
-        if not path.exists():
-            pipeline, _ = tiny_editor.load(PUBLIC)
-            key = owner_key(number.to_bytes(32, "big"))
-            train(pipeline, replace(OWNERS, steps=steps), self.data.train.images, key=key)
-            tiny_editor.save(pipeline, path)
-        return load_editor(path)
-
-
-def _opened(editor: Editor, variant: Variant, seed: int) -> tuple[KeyFile, PromptKey]:
-    parameters = PromptLockParameters(editor=editor.digest, reading=variant.reading)
-    secret = seed.to_bytes(32, "big")
-    file = KeyFile(SCHEME, parameters.as_dict(), secret, bytes(32), variant.prompt)
-    return file, PromptKey.open(file, editor=editor, binding=b"", classes=CARD.classes)
 
 
 def _figures(rows: dict[str, list[Row]]) -> dict[str, object]:

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from api.endpoints import Endpoint, idempotent
 from api.jobs import JobSerializer
+from protection.attacks import ATTACKS
 from protection.models import Protection, Rehearsal
 from protection.selectors import protection_list, rehearsal_list
 from protection.services import (
@@ -23,7 +24,7 @@ from protection.services import (
     prompt_lock_create,
 )
 from registry.selectors import commitment_list
-from spellmark.attacks.catalogue import ATTACKS, BUDGETS
+from spellmark.attacks.key_lock.catalogue import BUDGETS
 from spellmark.secrets import KeyFile
 
 
@@ -100,12 +101,19 @@ class RehearsalSerializer(serializers.ModelSerializer[Rehearsal]):
 
 
 class AttacksInput(serializers.Serializer[Any]):
-    """Which attacks to run. The key file is sealed for the job and erased when it ends."""
+    """Which attacks to run, or all that there are on this kind of lock.
+
+    The key file is sealed for the job and erased when it ends.
+    """
 
     key_file = serializers.JSONField(binary=False, write_only=True)
     dataset = serializers.CharField(max_length=100)
     attacks = serializers.ListField(
-        child=serializers.ChoiceField(list(ATTACKS)), allow_empty=False, default=list(ATTACKS)
+        child=serializers.ChoiceField(
+            sorted({name for known in ATTACKS.values() for name in known})
+        ),
+        allow_empty=False,
+        required=False,
     )
     budget = serializers.ChoiceField(list(BUDGETS), default="quick")
 

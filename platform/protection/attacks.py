@@ -1,6 +1,10 @@
-"""What attacks on a key lock are called on pages, beside the library's catalogue of them."""
+"""What attacks on locks are called on pages, beside the library's catalogues of them."""
 
-from spellmark.attacks.catalogue import ATTACKS
+from spellmark.attacks.key_lock.catalogue import ATTACKS as ON_KEY_LOCKS
+from spellmark.attacks.prompt_lock.catalogue import ATTACKS as ON_PROMPT_LOCKS
+
+# By the kind of the protection.
+ATTACKS = {"key-lock": ON_KEY_LOCKS, "prompt-lock": ON_PROMPT_LOCKS}
 
 BUDGET_WORDS = {
     "quick": "Quick: minutes, against a weaker thief than there will be.",
@@ -12,6 +16,12 @@ BUDGET_WORDS = {
 PARTS = {
     "fine-tune-locked": "The locked model, trained further.",
     "fine-tune-head": "The locked model, of which the last layer alone is trained.",
+    "fine-tune-norms": "The locked model, of which the normalisation alone is trained.",
+    "other-seed": "The right spell and editor, with other noise.",
+    "other-steps": "The right spell and editor, with another number of steps.",
+    "other-scheduler": "The right spell and editor, with another scheduler.",
+    "other-guidance": "The right spell and editor, with other guidance.",
+    "other-alpha": "The right spell and editor, with more or less of the edit blended in.",
     "fine-tune-base": "For comparison: the model from before the lock, trained further.",
     "from-scratch": "For comparison: a fresh model, trained on the same images alone.",
 }
@@ -25,11 +35,20 @@ TITLES = {
     "fine-tune": "Fine-tuning",
     "fine-tune-locked": "Fine-tuning, all layers",
     "fine-tune-head": "Fine-tuning, last layer",
+    "fine-tune-norms": "Fine-tuning, normalisation",
     "fine-tune-base": "Fine-tuning without the lock",
     "from-scratch": "Training from scratch",
     "ciphertext-only": "Locked images only",
+    "prompt-list": "A list of prompts",
+    "near-texts": "Texts near the spell",
+    "other-settings": "The right spell, other settings",
+    "other-alpha": "Another blend",
+    "matched-moments": "Moments of caught images",
+    "copied-editor": "A copy of the editor",
+    "relaxed-spell": "Spell by gradient descent",
+    "pattern": "A pattern with a mask",
 }
-COMPARISONS = {"fine-tune-base", "from-scratch"}
+COMPARISONS = {"fine-tune-base", "from-scratch", "distillation"}
 
 
 def title(name: str) -> str:
@@ -39,4 +58,4 @@ def title(name: str) -> str:
 
 def sentence(name: str) -> str:
     """What the thief has and does, by the name of an attack or of a part of one."""
-    return PARTS.get(name) or ATTACKS.get(name, "")
+    return PARTS.get(name) or (ON_KEY_LOCKS | ON_PROMPT_LOCKS).get(name, "")

@@ -12,11 +12,12 @@ from django.utils import timezone
 from accounts.actors import WRITE, Actor
 from jobs.models import Job
 from jobs.services import job_create, job_finish
+from protection.attacks import ATTACKS
 from protection.models import Protection, Rehearsal, Trial
 from registry.models import Commitment, Version
 from registry.services import file_upload, version_create, version_publish
 from registry.storage import CHUNK
-from spellmark.attacks.catalogue import ATTACKS, BUDGETS
+from spellmark.attacks.key_lock.catalogue import BUDGETS
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.parameters import SCHEME as KEY_LOCK
 from spellmark.locks.key_lock.parameters import Geometry, LockParameters
@@ -27,7 +28,7 @@ from spellmark.secrets import KeyFile
 
 LOCK_JOB = "key-lock"
 PROMPT_LOCK_JOB = "prompt-lock"
-ATTACKS_JOB = "key-lock-attacks"
+ATTACKS_JOBS = {"key-lock": "key-lock-attacks", "prompt-lock": "prompt-lock-attacks"}
 TRIAL_JOB = "spell-trial"
 
 # Long enough to look at, short enough not to lie about.
@@ -239,11 +240,12 @@ def attacks_create(
     protection: Protection,
     key: KeyFile,
     dataset: str,
-    attacks: Sequence[str],
+    attacks: Sequence[str] | None = None,
     budget: str = "quick",
 ) -> Rehearsal:
     """Start the job that attacks a finished lock as a thief would. Raises ProtectionError.
 
+    attacks: names from the catalogue for this kind of lock; left out, all of them.
     The key file is needed to lock the images with which a thief is caught or measured; none of the
     attacks is told it.
     """
@@ -253,20 +255,17 @@ def attacks_create(
         raise ProtectionError(
             "This lock is not finished, so there is nothing to attack.", hint="Wait for its job."
         )
-    if protection.kind != Protection.Kind.KEY_LOCK:
-        raise ProtectionError(
-            "There are no attacks on prompt locks here yet.",
-            hint="The report card has what wrong spells and image operations reach.",
-        )
-    if not attacks or set(attacks) - ATTACKS.keys() or budget not in BUDGETS:
+    known = ATTACKS[protection.kind]
+    chosen = set(known if attacks is None else attacks)
+    if not chosen or chosen - known.keys() or budget not in BUDGETS:
         raise ProtectionError(
             "There is no such attack or budget.",
-            hint=f"Attacks: {', '.join(ATTACKS)}. Budgets: {', '.join(BUDGETS)}.",
+            hint=f"Attacks: {', '.join(known)}. Budgets: {', '.join(BUDGETS)}.",
         )
     rehearsal_id = uuid.uuid4()
     job = job_create(
         organisation_id=actor.organisation.id,
-        kind=ATTACKS_JOB,
+        kind=ATTACKS_JOBS[protection.kind],
         title=f"Attack {protection.result}",
         queue="gpu",
         payload={"rehearsal": str(rehearsal_id)},
@@ -277,7 +276,7 @@ def attacks_create(
         id=rehearsal_id,
         protection=protection,
         dataset=dataset,
-        attacks=[name for name in ATTACKS if name in set(attacks)],
+        attacks=[name for name in known if name in chosen],
         budget=budget,
         job=job,
         created_by=actor.name,

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from accounts.actors import READ, WRITE, Actor
 from protection import options, words
-from protection.attacks import BUDGET_WORDS, title
+from protection.attacks import ATTACKS, BUDGET_WORDS, title
 from protection.models import Protection, Rehearsal
 from protection.plots import attack_bars, spell_groups, wrong_key_plot, wrong_key_text
 from protection.samples import sample_sheet
@@ -32,7 +32,6 @@ from protection.services import (
 from registry.models import Commitment, Version
 from registry.selectors import commitment_list, version_list
 from registry.services import commitment_create
-from spellmark.attacks.catalogue import ATTACKS
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
 from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
@@ -168,8 +167,6 @@ class AttackForm(forms.Form):
         help_text="Its training images are what the thief has, its test images what is measured.",
     )
     attacks = forms.MultipleChoiceField(
-        choices=[(name, f"{title(name)}: {sentence}") for name, sentence in ATTACKS.items()],
-        initial=list(ATTACKS),
         widget=forms.CheckboxSelectMultiple,
         label="Attacks",
     )
@@ -179,6 +176,12 @@ class AttackForm(forms.Form):
         initial="quick",
         label="Effort",
     )
+
+    def __init__(self, *args: Any, kind: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        known, field = ATTACKS[kind], self.fields["attacks"]
+        field.choices = [(name, f"{title(name)}: {sentence}") for name, sentence in known.items()]
+        field.initial = list(known)
 
 
 @form_page(WRITE)
@@ -236,7 +239,9 @@ def protection_page(request: HttpRequest, actor: Actor, protection_id: UUID) -> 
     row = get_object_or_404(protection_list(actor=actor), id=protection_id)
     if request.method == "POST":
         actor.require(WRITE)
-    form = AttackForm(request.POST or None, request.FILES or None, initial={"dataset": row.dataset})
+    form = AttackForm(
+        request.POST or None, request.FILES or None, kind=row.kind, initial={"dataset": row.dataset}
+    )
     if request.POST and (made := submit(form, attack, actor=actor, protection=row)):
         return redirect("web:job", job_id=made.job_id)
     return render(request, "protection/report_card.html", _report_card(actor, row, form))

@@ -4,7 +4,7 @@ import pytest
 
 from jobs.models import Job
 from protection.models import Protection, Rehearsal
-from spellmark.attacks.catalogue import ATTACKS
+from spellmark.attacks.key_lock.catalogue import ATTACKS
 from tests.api.conftest import error_of
 from tests.factories import KEY, key_file, published_version
 

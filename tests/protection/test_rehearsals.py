@@ -15,7 +15,7 @@ from protection.services import (
     key_lock_create,
 )
 from registry.services import commitment_create
-from spellmark.attacks.catalogue import ATTACKS
+from spellmark.attacks.key_lock.catalogue import ATTACKS
 from spellmark.secrets import KeyFile
 from tests.factories import KEY, claimed, finished_protection, published_version
 
@@ -114,7 +114,7 @@ def test_a_worker_that_lost_its_lease_keeps_nothing(alice_actor, protection):
 def test_pages_and_suite_name_the_same_attacks_and_budgets():
     """Pages have words for each of them."""
     from protection.attacks import BUDGET_WORDS
-    from spellmark.attacks import suite
+    from spellmark.attacks.key_lock import suite
 
     assert suite.BUDGETS.keys() == BUDGET_WORDS.keys()
     assert suite.ATTACKS is ATTACKS

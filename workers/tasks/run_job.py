@@ -8,9 +8,9 @@ from celery import shared_task
 
 from disputes.services import REPORT_JOB
 from jobs import services
-from protection.services import ATTACKS_JOB, LOCK_JOB, PROMPT_LOCK_JOB, TRIAL_JOB, trials_forget
+from protection.services import ATTACKS_JOBS, LOCK_JOB, PROMPT_LOCK_JOB, TRIAL_JOB, trials_forget
 from spellmark.errors import SpellmarkError
-from tasks import key_lock_attacks, lock, report, spell_trial, verification_run
+from tasks import attacks, lock, report, spell_trial, verification_run
 from tasks.work import Work
 from verification.services import RUN_JOB
 
@@ -20,7 +20,7 @@ HANDLERS: dict[str, Callable[[Work], None]] = {
     LOCK_JOB: lock.run,
     PROMPT_LOCK_JOB: lock.run,
     TRIAL_JOB: spell_trial.run,
-    ATTACKS_JOB: key_lock_attacks.run,
+    **dict.fromkeys(ATTACKS_JOBS.values(), attacks.run),
     RUN_JOB: verification_run.run,
     REPORT_JOB: report.run,
 }

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from spellmark.attacks.attack import Target
+from spellmark.attacks.key_lock.key_target import KeyTarget
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.parameters import LockParameters
 from spellmark.model_files.card import ModelCard
@@ -25,7 +25,7 @@ CHANCE = 0.1
 class EasyLock:
     """A locked model, its key, a thief's labelled images and held-out ones."""
 
-    target: Target
+    target: KeyTarget
     key: LockKey
     attacker: Split
     test: Split
@@ -67,7 +67,7 @@ def easy_lock(steps: str, labels: str = "plain", keys: str = "shared") -> EasyLo
         Recipe(epochs=4, batch=64),
         make_batch=lambda images, labels, _: (key(images), one_hot(key.encode(labels), 10)),
     )
-    return EasyLock(Target(model, CARD, key.geometry, parameters), key, attacker, test)
+    return EasyLock(KeyTarget(model, CARD, parameters, key.geometry), key, attacker, test)
 
 
 def plain_model() -> torch.nn.Module:

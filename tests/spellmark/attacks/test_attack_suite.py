@@ -3,10 +3,10 @@ from dataclasses import asdict
 
 import pytest
 
-from spellmark.attacks import suite
 from spellmark.attacks.attack import AttackError
-from spellmark.attacks.catalogue import ATTACKS, Budget
-from spellmark.attacks.suite import run_suite
+from spellmark.attacks.key_lock import suite
+from spellmark.attacks.key_lock.catalogue import ATTACKS, Budget
+from spellmark.attacks.key_lock.suite import run_suite
 from tests.spellmark.attacks.easy_locks import CARD, easy_lock, plain_model
 
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from spellmark.attacks.attack import AttackError, Target
-from spellmark.attacks.batch_norm import batch_norm_swaps, statistics_of
+from spellmark.attacks.attack import AttackError
+from spellmark.attacks.key_lock.batch_norm import batch_norm_swaps, statistics_of
+from spellmark.attacks.key_lock.key_target import KeyTarget
 from tests.spellmark.attacks.easy_locks import CARD, easy_lock
 
 
@@ -34,4 +35,4 @@ def test_a_model_without_batch_normalisation_is_refused():
     lock = easy_lock("shuffle")
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
     with pytest.raises(AttackError, match="no batch normalisation"):
-        statistics_of(Target(model, CARD, lock.key.geometry, lock.key.parameters))
+        statistics_of(KeyTarget(model, CARD, lock.key.parameters, lock.key.geometry))

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from spellmark.attacks import bypass
-from spellmark.attacks.bypass import BlockMap, PixelMap, block_bypass, pixel_bypass
+from spellmark.attacks.key_lock import bypass
+from spellmark.attacks.key_lock.bypass import BlockMap, PixelMap, block_bypass, pixel_bypass
 from spellmark.locks.key_lock.parameters import Geometry
 from tests.spellmark.attacks.easy_locks import CHANCE, easy_lock
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spellmark.attacks.ciphertext_only import (
+from spellmark.attacks.key_lock.ciphertext_only import (
     ciphertext_only,
     correlation,
     estimate,

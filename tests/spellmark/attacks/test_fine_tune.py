@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from spellmark.attacks.attack import AttackError, Target
-from spellmark.attacks.fine_tune import HeadOnly, fine_tune, recipe_for
+from spellmark.attacks.attack import AttackError
+from spellmark.attacks.fine_tune import HeadOnly, NormsOnly, fine_tune, recipe_for
+from spellmark.attacks.key_lock.key_target import KeyTarget
 from spellmark.training.fit import Recipe, fit
 from tests.spellmark.attacks.easy_locks import CARD, easy_lock, images, plain_model
 
@@ -51,7 +52,7 @@ def test_a_model_without_a_linear_layer_has_no_head():
 
 def test_progress_may_stop_it():
     lock = easy_lock("shuffle", "keyed")
-    target = Target(lock.target.model, CARD, lock.key.geometry, lock.key.parameters)
+    target = KeyTarget(lock.target.model, CARD, lock.key.parameters, lock.key.geometry)
 
     def stop(share: float, text: str) -> None:
         assert text.startswith("fine-tune-locked, epoch 1")
@@ -62,3 +63,30 @@ def test_progress_may_stop_it():
             target, None, lock.attacker, lock.test,
             generator=np.random.default_rng(0), grid=(50,), progress=stop,
         )  # fmt: skip
+
+
+def test_norms_only_trains_the_normalisation_and_its_statistics():
+    model = plain_model()
+    norms = NormsOnly(model)
+    fit(norms, CARD, images()[1][:64], Recipe(epochs=1, batch=64))
+    before, after = model.state_dict(), norms.model.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    kinds = {name.rsplit(".", 1)[1] for name in changed}
+    assert kinds == {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
+    assert not any(name.startswith("head") for name in changed)
+
+
+def test_a_model_without_normalisation_has_none_to_train():
+    with pytest.raises(AttackError, match="no batch normalisation"):
+        NormsOnly(torch.nn.Linear(1, 1))
+
+
+def test_only_the_ways_that_were_asked_for_are_taken():
+    lock = easy_lock("shuffle", "keyed")
+    results = fine_tune(
+        lock.target, None, lock.attacker, lock.test[:50],
+        generator=np.random.default_rng(0), grid=(10,), steps=1,
+        ways=("from-scratch", "fine-tune-base"),
+    )  # fmt: skip
+    # There is no base model here.
+    assert [result.name for result in results] == ["from-scratch"]

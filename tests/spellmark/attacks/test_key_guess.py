@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spellmark.attacks.key_guess import KeyGuess
-from spellmark.attacks.key_moves import Move, sweep
+from spellmark.attacks.key_lock.key_guess import KeyGuess
+from spellmark.attacks.key_lock.key_moves import Move, sweep
 from spellmark.locks.key_lock.parameters import Geometry, LockParameters
 
 EVERYTHING = LockParameters(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spellmark.attacks.attack import AttackError
-from spellmark.attacks.known_plaintext import known_plaintext, recover
+from spellmark.attacks.key_lock.known_plaintext import known_plaintext, recover
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.parameters import LockParameters
 from tests.spellmark.attacks.easy_locks import easy_lock

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from spellmark.attacks.front import FrontedModel, sinkhorn
-from spellmark.attacks.key_guess import KeyGuess
-from spellmark.attacks.relaxed_key import RelaxedKey, relaxed_key
+from spellmark.attacks.key_lock.key_guess import KeyGuess
+from spellmark.attacks.key_lock.relaxed_key import RelaxedKey, relaxed_key
 from tests.spellmark.attacks.easy_locks import CHANCE, easy_lock
 
 

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from spellmark.attacks.attack import AttackError
-from spellmark.attacks.search_key import random_keys, swaps_by_accuracy, swaps_by_cross_entropy
+from spellmark.attacks.key_lock.search_key import (
+    random_keys,
+    swaps_by_accuracy,
+    swaps_by_cross_entropy,
+)
 from tests.spellmark.attacks.easy_locks import CHANCE, easy_lock
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from spellmark.attacks.attack import AttackError
-from spellmark.attacks.unfold import recover_folded_blocks, recover_folded_key
+from spellmark.attacks.key_lock.unfold import recover_folded_blocks, recover_folded_key
 from spellmark.locks.key_lock.folding import fold_key
 from spellmark.locks.key_lock.parameters import Geometry, LockParameters
 from spellmark.locks.key_lock.transforms import NO_TABLES, Transform, block_places

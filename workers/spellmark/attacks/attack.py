@@ -1,4 +1,4 @@
-"""What every attack on a key lock starts from, and what it comes back with."""
+"""What every attack on a lock starts from, and what it comes back with."""
 
 import time
 from collections.abc import Callable
@@ -11,13 +11,11 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from spellmark.errors import SpellmarkError
-from spellmark.locks.key_lock.parameters import Geometry, LockParameters
+from spellmark.locks.opened_key import Images, Labels
 from spellmark.model_files.card import ModelCard
 from spellmark.training.datasets import Split
 from spellmark.training.inference import predict_probabilities
 
-Images = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
 Answers = npt.NDArray[np.float64]
 Answer = Callable[[Images], Answers]
 Progress = Callable[[float, str], None]
@@ -37,7 +35,8 @@ class AttackResult:
     labels as he learned them. How much of the key is right says nothing: a key that differs in
     every entry can work as well.
     labels_used: the labelled images he had. evaluations: how often he ran the model on a batch.
-    seconds: of processor time, all threads together. details: what else is worth telling, ready for JSON.
+    seconds: of processor time, all threads together. details: what else is worth telling, ready for
+    JSON.
     """
 
     name: str
@@ -54,8 +53,12 @@ class Target:
 
     model: nn.Module
     card: ModelCard
-    geometry: Geometry
-    parameters: LockParameters
+    # LockParameters or PromptLockParameters; both say whether the lock's labels are keyed.
+    parameters: Any
+
+    def prepared(self, images: Images) -> Images:
+        """Plain images in the size that the locked model takes."""
+        return images
 
     def answers(self, transformed: Images) -> Answers:
         """Logarithms of the class probabilities, float64 (n, classes), of transformed images."""

@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from spellmark.attacks.attack import AttackError, AttackResult, Attempt, Progress, Target
-from spellmark.attacks.catalogue import BUDGETS
-from spellmark.attacks.key_guess import KeyGuess
 from spellmark.training.datasets import Split
 from spellmark.training.fit import Recipe, fit
 from spellmark.training.inference import predict_probabilities
 
 LEAST_STEPS = 300
 LARGEST_BATCH = 64
+USUAL_WAYS = ("fine-tune-locked", "fine-tune-head", "from-scratch", "fine-tune-base")
 
 
 def fine_tune(
@@ -26,42 +26,37 @@ def fine_tune(
     test: Split,
     *,
     generator: np.random.Generator,
-    grid: Sequence[int] = BUDGETS["full"].grid,
+    grid: Sequence[int],
+    ways: Sequence[str] = USUAL_WAYS,
     steps: int = LEAST_STEPS,
     learning_rate: float = 1e-3,
     progress: Progress | None = None,
 ) -> list[AttackResult]:
     """Train on the first n plain labelled images for each n of the grid that the thief has.
 
-    One result each for the locked model with all layers and with its head alone, for the same
-    network from scratch, and for the public base model where there is one. The lock is worth
-    something against a thief with n images if the first two are no better than the last two.
-    Source: the fine-tuning attack of 2008.02450.
+    One result for each of the `ways`; without a public base model, none for that. The lock is worth
+    something against a thief with n images if the ways from the locked model are no better than
+    those without it. Source: the fine-tuning attack of 2008.02450.
     """
-    padded = KeyGuess.identity(target.geometry, target.parameters).transform()
-    held_out = padded(test.images)
+    held_out = target.prepared(test.images)
     seed = int(generator.integers(2**31))
     sizes = [n for n in grid if n <= len(attacker)] or [len(attacker)]
-    makers: dict[str, Callable[[], nn.Module]] = {
-        "fine-tune-locked": lambda: deepcopy(target.model),
-        "fine-tune-head": lambda: HeadOnly(target.model),
-        "from-scratch": lambda: _from_scratch(target.model, seed),
-    }
-    if base is not None:
-        makers["fine-tune-base"] = partial(deepcopy, base)
-    runs = [(size, name) for size in sizes for name in makers]
+    runs = [
+        (size, way) for size in sizes for way in ways if base is not None or way != "fine-tune-base"
+    ]
     results = []
-    for number, (size, name) in enumerate(runs):
+    for number, (size, way) in enumerate(runs):
         part = attacker[:size]
-        attempt = Attempt(name, target, part)
+        attempt = Attempt(way, target, part)
         recipe = recipe_for(size, steps=steps, learning_rate=learning_rate, seed=seed)
 
-        def report(share: float, text: str, number: int = number, name: str = name) -> None:
+        def report(share: float, text: str, number: int = number, way: str = way) -> None:
             if progress:
-                progress((number + share) / len(runs), f"{name}, {text}")
+                progress((number + share) / len(runs), f"{way}, {text}")
 
-        model = makers[name]()
-        fit(model, target.card, Split(padded(part.images), part.labels), recipe, progress=report)
+        model = WAYS[way](target.model, base, seed)
+        seen = Split(target.prepared(part.images), part.labels)
+        fit(model, target.card, seen, recipe, progress=report)
         answers = predict_probabilities(model, target.card, held_out)
         done = recipe.epochs * -(-size // recipe.batch)
         results.append(attempt.direct(answers.argmax(1), test, done, epochs=recipe.epochs))
@@ -101,6 +96,27 @@ class HeadOnly(nn.Module):
         return logits
 
 
+class NormsOnly(nn.Module):
+    """A copy of a model of which the batch normalisations alone learn, and see new statistics."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = deepcopy(model).requires_grad_(False)
+        norms = [part for part in self.model.modules() if isinstance(part, _BatchNorm)]
+        if not norms:
+            raise AttackError(
+                "The model has no batch normalisation that could learn alone.",
+                hint="Leave out this way of fine-tuning.",
+            )
+        for norm in norms:
+            norm.requires_grad_(True)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits of a batch."""
+        logits: torch.Tensor = self.model(images)
+        return logits
+
+
 def _from_scratch(model: nn.Module, seed: int) -> nn.Module:
     """The same network with fresh weights, as its layers draw them."""
     fresh = deepcopy(model)
@@ -110,3 +126,13 @@ def _from_scratch(model: nn.Module, seed: int) -> nn.Module:
             if callable(reset := getattr(part, "reset_parameters", None)):
                 reset()
     return fresh.requires_grad_(True)
+
+
+WAYS: dict[str, Callable[[nn.Module, nn.Module | None, int], nn.Module]] = {
+    "fine-tune-locked": lambda locked, base, seed: deepcopy(locked),
+    "fine-tune-head": lambda locked, base, seed: HeadOnly(locked),
+    "fine-tune-norms": lambda locked, base, seed: NormsOnly(locked),
+    "from-scratch": lambda locked, base, seed: _from_scratch(locked, seed),
+    "fine-tune-base": lambda locked, base, seed: deepcopy(cast(nn.Module, base)),
+}
+"""The model that the thief trains, by the way's name: from the locked one, the base and a seed."""

@@ -9,9 +9,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from spellmark.attacks.attack import LEAST_PROBABILITY, Answers, Images, Progress, Target
-from spellmark.attacks.key_guess import KeyGuess
-from spellmark.locks.key_lock.parameters import Geometry
-from spellmark.locks.key_lock.transforms import block_places
 from spellmark.training.datasets import Split
 from spellmark.training.inference import BATCH, device
 
@@ -21,6 +18,19 @@ LABELS_RATE = 0.1
 
 class Front(nn.Module):
     """Maps pixels, float32 (n, channels, height, width) in [0, 1], to pixels of the same shape."""
+
+
+class PixelMap(Front):
+    """A scale, unless it is to stay at one, and a bias for every value of the image."""
+
+    def __init__(self, shape: tuple[int, int, int], *, scaled: bool = True) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(shape), requires_grad=scaled)
+        self.bias = nn.Parameter(torch.zeros(shape))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """pixels · scale + bias."""
+        return pixels * self.scale + self.bias
 
 
 class FrontedModel:
@@ -33,7 +43,7 @@ class FrontedModel:
         card = target.card
         self.front = front.to(device())
         self._model = deepcopy(target.model).to(device()).eval().requires_grad_(False)
-        self._padded = KeyGuess.identity(target.geometry, target.parameters).transform()
+        self._prepared = target.prepared
         self._mean = torch.tensor(card.mean, device=device()).view(1, -1, 1, 1)
         self._std = torch.tensor(card.std, device=device()).view(1, -1, 1, 1)
         self._keyed = target.parameters.labels == "keyed"
@@ -52,7 +62,7 @@ class FrontedModel:
         labels = torch.from_numpy(attacker.labels).to(device())
         self._labels.requires_grad_(self._keyed)
         groups: list[dict[str, Any]] = [
-            {"params": list(self.front.parameters())},
+            {"params": [part for part in self.front.parameters() if part.requires_grad]},
             {"params": [self._labels], "lr": LABELS_RATE},
         ]
         optimiser = torch.optim.Adam(groups, learning_rate)
@@ -79,7 +89,7 @@ class FrontedModel:
         return np.maximum(np.concatenate(parts).astype(np.float64), np.log(LEAST_PROBABILITY))
 
     def _logits(self, images: Images) -> torch.Tensor:
-        pixels = torch.from_numpy(self._padded(images)).to(device()).float().div_(255)
+        pixels = torch.from_numpy(self._prepared(images)).to(device()).float().div_(255)
         logits: torch.Tensor = self._model((self.front(pixels) - self._mean) / self._std)
         return logits
 
@@ -96,25 +106,3 @@ def sinkhorn(logits: torch.Tensor, iterations: int = 20) -> torch.Tensor:
         logits = logits - logits.logsumexp(-1, keepdim=True)
         logits = logits - logits.logsumexp(-2, keepdim=True)
     return logits.exp()
-
-
-class InBlocks(Front):
-    """A front that works on blocks: (n, blocks, positions), in the lock's own order."""
-
-    places: torch.Tensor
-    back: torch.Tensor
-
-    def __init__(self, geometry: Geometry) -> None:
-        super().__init__()
-        places = torch.from_numpy(block_places(geometry).copy())
-        self.register_buffer("places", places)
-        self.register_buffer("back", places.ravel().argsort())
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """The pixels after `in_blocks`."""
-        blocks = self.in_blocks(pixels.flatten(1)[:, self.places])
-        return blocks.flatten(1)[:, self.back].view_as(pixels)
-
-    def in_blocks(self, values: torch.Tensor) -> torch.Tensor:
-        """What the front does to the blocks' values."""
-        raise NotImplementedError

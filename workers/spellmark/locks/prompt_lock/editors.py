@@ -130,7 +130,7 @@ class Editor:
         dtype = _DTYPES[parameters.precision]
         pixels = torch.from_numpy(images.copy()).to(dtype).div(255).expand(-1, 3, -1, -1)
         _, _, height, width = images.shape
-        pixels = _fitted(pixels, self.multiple, parameters.size)
+        pixels = fitted(pixels, self.multiple, parameters.size)
         pipeline = self._ready(parameters, dtype)
         options: dict[str, Any] = {
             "prompt_embeds": self._stacked(embeddings, parameters).to(dtype),
@@ -192,7 +192,7 @@ class Editor:
         return self.pipeline
 
 
-def _fitted(pixels: torch.Tensor, multiple: int, size: int) -> torch.Tensor:
+def fitted(pixels: torch.Tensor, multiple: int, size: int) -> torch.Tensor:
     """Resized to the square, or padded at its edges until the sides divide."""
     if size:
         return _resized(pixels, (size, size))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spellmark.attacks.key_guess import KeyGuess
+from spellmark.attacks.key_lock.key_guess import KeyGuess
 from spellmark.locks.key_lock.parameters import FLIP, SCRAMBLE, SHUFFLE, SUBSTITUTE
 
 # Swaps of two table entries are many and change little: a sweep has a sample of them.

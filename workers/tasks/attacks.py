@@ -3,19 +3,24 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from jobs.sealing import unseal
-from protection.models import Rehearsal
+from protection.models import Protection, Rehearsal
 from protection.services import attacks_finish
-from spellmark.attacks.attack import AttackError
-from spellmark.attacks.suite import run_suite
+from spellmark.attacks.attack import AttackError, AttackResult
+from spellmark.attacks.key_lock import suite as key_lock
 from spellmark.locks.key_lock.lock_key import LockKey
+from spellmark.locks.opened_key import OpenedKey
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
 from tasks.lock import data_for, model_path, opened_key
 from tasks.work import Work
+
+# An editor is slow, and so many images tell an accuracy to a point or two.
+MOST_EDITED = 1000
 
 
 def run(work: Work) -> None:
@@ -35,23 +40,14 @@ def run(work: Work) -> None:
 
 def _attack(work: Work, rehearsal: Rehearsal, folder: Path) -> list[dict[str, Any]]:
     """All attacks, one by one; the folder keeps what a lost worker had done."""
-    protection = rehearsal.protection
-    file = KeyFile.loads(unseal(work.job)["key"])
-    key = cast(LockKey, opened_key(protection.source, protection.commitment, file))
-    data = data_for(protection.source, rehearsal.dataset)
-    attacker = _thiefs_images(work, rehearsal, data)
-    locked, card = weights.load(model_path(protection.result))
+    suite = _suite(work, rehearsal, folder)
     results: list[dict[str, Any]] = []
     for number, name in enumerate(rehearsal.attacks):
         kept = folder / f"{name}.json"
         if not kept.exists():
             show = _progress(work, number, len(rehearsal.attacks))
             try:
-                # Without the model from before the lock: a thief who has that needs no key.
-                found = run_suite(
-                    locked, None, card, key, attacker, data.test,
-                    attacks=[name], budget=rehearsal.budget, progress=show,
-                )  # fmt: skip
+                found = suite(attacks=[name], budget=rehearsal.budget, progress=show)
             except AttackError as error:
                 work.log(f"{name}: {error.message}")
                 found = []
@@ -60,6 +56,46 @@ def _attack(work: Work, rehearsal: Rehearsal, folder: Path) -> list[dict[str, An
             kept.write_text(json.dumps([asdict(result) for result in found]))
         results += json.loads(kept.read_text())
     return results
+
+
+def _suite(work: Work, rehearsal: Rehearsal, folder: Path) -> Callable[..., list[AttackResult]]:
+    """The attacks on this kind of lock, on its locked model."""
+    protection = rehearsal.protection
+    file = KeyFile.loads(unseal(work.job)["key"])
+    key = opened_key(protection.source, protection.commitment, file)
+    data = data_for(protection.source, rehearsal.dataset)
+    attacker = _thiefs_images(work, rehearsal, data)
+    locked, card = weights.load(model_path(protection.result))
+    # Without the model from before the lock: a thief who has that needs no key.
+    if protection.kind == Protection.Kind.PROMPT_LOCK:
+        return _on_spell(protection, locked, card, key, file, attacker, data.test, folder)
+    return partial(key_lock.run_suite, locked, None, card, cast(LockKey, key), attacker, data.test)
+
+
+def _on_spell(
+    protection: Protection,
+    locked: Any,
+    card: Any,
+    key: OpenedKey,
+    file: KeyFile,
+    attacker: datasets.Split,
+    test: datasets.Split,
+    folder: Path,
+) -> Callable[..., list[AttackResult]]:
+    # diffusers takes seconds to load, and key locks do without it.
+    from spellmark.attacks.prompt_lock.suite import run_suite
+    from spellmark.locks.prompt_lock.cached_editor import CachedEditor
+    from spellmark.locks.prompt_lock.editors import load_editor
+    from spellmark.locks.prompt_lock.prompt_key import PromptKey
+    from spellmark.locks.prompt_lock.report_card import near_edits
+
+    opened = cast(PromptKey, key)
+    opened = opened.with_editor(CachedEditor(opened.editor, folder / "edits"))
+    binding = bytes.fromhex(protection.commitment.binding)
+    return partial(
+        run_suite, locked, None, card, opened, attacker, test[:MOST_EDITED],
+        near=near_edits(opened, file.secret, binding=binding), editors=[load_editor()],
+    )  # fmt: skip
 
 
 def _thiefs_images(work: Work, rehearsal: Rehearsal, data: datasets.Dataset) -> datasets.Split:

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import quadratic_assignment
 
-from spellmark.attacks.attack import AttackResult, Attempt, Images, Progress, Target
-from spellmark.attacks.key_guess import KeyGuess
-from spellmark.attacks.search_key import BATCH, Found, found_result, likelihood_of
+from spellmark.attacks.attack import AttackResult, Attempt, Images, Progress
+from spellmark.attacks.key_lock.key_guess import KeyGuess
+from spellmark.attacks.key_lock.key_target import KeyTarget
+from spellmark.attacks.key_lock.search_key import BATCH, Found, found_result, likelihood_of
 from spellmark.locks.key_lock.parameters import FLIP, SCRAMBLE, SHUFFLE
 from spellmark.locks.key_lock.transforms import Chosen, Order, block_places
 from spellmark.training.datasets import Split
@@ -20,7 +21,7 @@ MIDDLE_GREY = 127.5
 
 
 def ciphertext_only(
-    target: Target,
+    target: KeyTarget,
     stolen: Images,
     public: Images,
     attacker: Split,
@@ -51,7 +52,7 @@ def ciphertext_only(
 
 
 def estimate(
-    target: Target,
+    target: KeyTarget,
     stolen: Images,
     public: Images,
     moments: Moments,

@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from spellmark.attacks.attack import AttackResult, Attempt, Progress, Target
-from spellmark.attacks.front import Front, FrontedModel, InBlocks
+from spellmark.attacks.attack import AttackResult, Attempt, Progress
+from spellmark.attacks.front import Front, FrontedModel, PixelMap
+from spellmark.attacks.key_lock.in_blocks import InBlocks
+from spellmark.attacks.key_lock.key_target import KeyTarget
 from spellmark.locks.key_lock.parameters import Geometry
 from spellmark.training.datasets import Split
 
@@ -40,21 +42,8 @@ class BlockMap(InBlocks):
         return values + (narrow @ self.change).transpose(0, 1) + self.bias
 
 
-class PixelMap(Front):
-    """A scale and a bias for every value of the image."""
-
-    def __init__(self, geometry: Geometry) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(geometry.keyed_shape))
-        self.bias = nn.Parameter(torch.zeros(geometry.keyed_shape))
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """pixels · scale + bias."""
-        return pixels * self.scale + self.bias
-
-
 def block_bypass(
-    target: Target,
+    target: KeyTarget,
     attacker: Split,
     test: Split,
     *,
@@ -69,7 +58,7 @@ def block_bypass(
 
 
 def pixel_bypass(
-    target: Target,
+    target: KeyTarget,
     attacker: Split,
     test: Split,
     *,
@@ -78,14 +67,14 @@ def pixel_bypass(
     progress: Progress | None = None,
 ) -> AttackResult:
     """Learn a scale and a bias for every value of the image."""
-    front = PixelMap(target.geometry)
+    front = PixelMap(target.geometry.keyed_shape)
     return _bypass("bypass-pixel", front, target, attacker, test, generator, steps, progress)
 
 
 def _bypass(
     name: str,
     front: Front,
-    target: Target,
+    target: KeyTarget,
     attacker: Split,
     test: Split,
     generator: np.random.Generator,

@@ -1,24 +1,27 @@
 """All attacks on a key lock, run one after the other on the same model."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-import numpy as np
 from torch import nn
 
-from spellmark.attacks.attack import AttackError, AttackResult, Progress, Target
-from spellmark.attacks.batch_norm import batch_norm_swaps
-from spellmark.attacks.bypass import block_bypass, pixel_bypass
-from spellmark.attacks.catalogue import ATTACKS, BUDGETS, Budget
-from spellmark.attacks.ciphertext_only import ciphertext_only
+from spellmark.attacks.attack import AttackResult, Progress
 from spellmark.attacks.fine_tune import fine_tune
-from spellmark.attacks.known_plaintext import known_plaintext
-from spellmark.attacks.relaxed_key import relaxed_key
-from spellmark.attacks.search_key import random_keys, swaps_by_accuracy, swaps_by_cross_entropy
+from spellmark.attacks.key_lock.batch_norm import batch_norm_swaps
+from spellmark.attacks.key_lock.bypass import block_bypass, pixel_bypass
+from spellmark.attacks.key_lock.catalogue import BUDGETS, Budget
+from spellmark.attacks.key_lock.ciphertext_only import ciphertext_only
+from spellmark.attacks.key_lock.key_target import KeyTarget
+from spellmark.attacks.key_lock.known_plaintext import known_plaintext
+from spellmark.attacks.key_lock.relaxed_key import relaxed_key
+from spellmark.attacks.key_lock.search_key import (
+    random_keys,
+    swaps_by_accuracy,
+    swaps_by_cross_entropy,
+)
+from spellmark.attacks.running import Run, run_attacks
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.model_files.card import ModelCard
 from spellmark.training.datasets import Split
-
-Run = Callable[[np.random.Generator, Progress], list[AttackResult]]
 
 
 def run_suite(
@@ -41,38 +44,13 @@ def run_suite(
     accuracy is measured. Attacks that the model is not made for (batch statistics without batch
     normalisation) are left out unless they are named. Raises AttackError.
     """
-    runs = _runs(
-        Target(locked, card, key.geometry, key.parameters),
-        base,
-        key,
-        attacker,
-        test,
-        BUDGETS[budget],
-    )
-    names = list(runs if attacks is None else attacks)
-    if unknown := set(names) - runs.keys():
-        raise AttackError(
-            f"There is no attack “{min(unknown)}”.", hint=f"Choose from: {', '.join(ATTACKS)}."
-        )
-    results = []
-    for number, name in enumerate(names):
-
-        def report(share: float, text: str, number: int = number, name: str = name) -> None:
-            if progress:
-                progress((number + share) / len(names), f"{name}: {text}")
-
-        # A generator of its own: an attack gives the same result whatever else is run.
-        generator = np.random.default_rng([seed, list(ATTACKS).index(name)])
-        try:
-            results += runs[name](generator, report)
-        except AttackError:
-            if attacks is not None:
-                raise
-    return results
+    target = KeyTarget(locked, card, key.parameters, key.geometry)
+    runs = _runs(target, base, key, attacker, test, BUDGETS[budget])
+    return run_attacks(runs, attacks, seed=seed, progress=progress)
 
 
 def _runs(
-    target: Target,
+    target: KeyTarget,
     base: nn.Module | None,
     key: LockKey,
     attacker: Split,

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spellmark.attacks.attack import AttackResult, Attempt, Images, Labels, Progress, Target
-from spellmark.attacks.key_guess import KeyGuess
-from spellmark.attacks.key_moves import sweep
+from spellmark.attacks.attack import AttackResult, Attempt, Images, Labels, Progress
+from spellmark.attacks.key_lock.key_guess import KeyGuess
+from spellmark.attacks.key_lock.key_moves import sweep
+from spellmark.attacks.key_lock.key_target import KeyTarget
 from spellmark.training.datasets import Split
 
 BATCH = 128
@@ -25,7 +26,7 @@ class Found:
 
 
 def random_keys(
-    target: Target,
+    target: KeyTarget,
     attacker: Split,
     test: Split,
     *,
@@ -50,7 +51,7 @@ def random_keys(
 
 
 def swaps_by_accuracy(
-    target: Target,
+    target: KeyTarget,
     attacker: Split,
     test: Split,
     *,
@@ -77,7 +78,7 @@ def swaps_by_accuracy(
 
 
 def swaps_by_cross_entropy(
-    target: Target,
+    target: KeyTarget,
     attacker: Split,
     test: Split,
     *,
@@ -98,13 +99,13 @@ def swaps_by_cross_entropy(
     return found_result(attempt, found, test)
 
 
-def likelihood_of(target: Target, labels: Labels) -> Objective:
+def likelihood_of(target: KeyTarget, labels: Labels) -> Objective:
     """The objective that asks for these labels, however they are permuted."""
     return lambda images: target.likelihood(target.answers(images), labels)
 
 
 def climb(
-    target: Target,
+    target: KeyTarget,
     images: Images,
     objective: Objective,
     *,

@@ -7,14 +7,15 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from spellmark.attacks.attack import AttackError, AttackResult, Attempt, Images, Progress, Target
-from spellmark.attacks.search_key import BATCH, Objective, climb, found_result
+from spellmark.attacks.attack import AttackError, AttackResult, Attempt, Images, Progress
+from spellmark.attacks.key_lock.key_target import KeyTarget
+from spellmark.attacks.key_lock.search_key import BATCH, Objective, climb, found_result
 from spellmark.training.datasets import Split
 from spellmark.training.inference import device, to_input
 
 
 def batch_norm_swaps(
-    target: Target,
+    target: KeyTarget,
     attacker: Split,
     test: Split,
     *,
@@ -39,7 +40,7 @@ def batch_norm_swaps(
     return found_result(attempt, found, test)
 
 
-def statistics_of(target: Target) -> Objective:
+def statistics_of(target: KeyTarget) -> Objective:
     """The objective: minus the divergence of the batch's statistics from the running ones.
 
     Each channel counts as a normal distribution, and the Kullback–Leibler divergences of batch

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from spellmark.attacks.attack import AttackResult, Attempt, Progress, Target, assignment
-from spellmark.attacks.front import FrontedModel, InBlocks, sinkhorn
-from spellmark.attacks.key_guess import KeyGuess
-from spellmark.attacks.search_key import BATCH, Found, climb, found_result, likelihood_of
+from spellmark.attacks.attack import AttackResult, Attempt, Progress, assignment
+from spellmark.attacks.front import FrontedModel, sinkhorn
+from spellmark.attacks.key_lock.in_blocks import InBlocks
+from spellmark.attacks.key_lock.key_guess import KeyGuess
+from spellmark.attacks.key_lock.key_target import KeyTarget
+from spellmark.attacks.key_lock.search_key import BATCH, Found, climb, found_result, likelihood_of
 from spellmark.locks.key_lock.parameters import FLIP, SCRAMBLE, SHUFFLE, SUBSTITUTE
 from spellmark.locks.key_lock.transforms import table_numbers
 from spellmark.training.datasets import Split
@@ -23,7 +25,7 @@ HEAT = 0.3
 
 
 def relaxed_key(
-    target: Target,
+    target: KeyTarget,
     attacker: Split,
     test: Split,
     *,
@@ -76,7 +78,7 @@ class RelaxedKey(InBlocks):
 
     numbers: torch.Tensor
 
-    def __init__(self, target: Target, generator: np.random.Generator) -> None:
+    def __init__(self, target: KeyTarget, generator: np.random.Generator) -> None:
         super().__init__(target.geometry)
         self.guess = KeyGuess.identity(target.geometry, target.parameters)
         numbers = table_numbers(target.geometry, target.parameters)

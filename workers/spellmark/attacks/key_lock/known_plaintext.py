@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spellmark.attacks.attack import AttackError, AttackResult, Attempt, Images, Progress, Target
-from spellmark.attacks.key_guess import KeyGuess
-from spellmark.attacks.search_key import Found, found_result
+from spellmark.attacks.attack import AttackError, AttackResult, Attempt, Images, Progress
+from spellmark.attacks.key_lock.key_guess import KeyGuess
+from spellmark.attacks.key_lock.key_target import KeyTarget
+from spellmark.attacks.key_lock.search_key import Found, found_result
 from spellmark.locks.key_lock.parameters import (
     FLIP,
     SCRAMBLE,
@@ -28,7 +29,7 @@ UNSEEN = -1
 
 
 def known_plaintext(
-    target: Target,
+    target: KeyTarget,
     pairs: tuple[Images, Images],
     attacker: Split,
     test: Split,
