@@ -22,6 +22,9 @@ MEANING = {
     "wrong_mean": "locked model, mean over 1,000 wrong keys",
     "thief_p": "exact p-value of the thief's copy, by keyed labels",
     "innocent_p": "p-value of the innocent model",
+    "spell_right": "prompt lock: the right spell",
+    "spell_wrong_mean": "prompt lock: mean over 100 random spells",
+    "spell_near_mean": "prompt lock: mean over texts near the spell",
 }
 
 
@@ -54,7 +57,8 @@ def main() -> None:
             for name in (
                 "unprotected_accuracy", "right_accuracy", "plain_accuracy", "wrong_mean",
                 "wrong_p95", "wrong_max", "thief_accuracy", "innocent_accuracy", "thief_p",
-                "innocent_p",
+                "innocent_p", "spell_right", "spell_plain", "spell_wrong_mean", "spell_wrong_max",
+                "spell_near_mean",
             )
         },
     }  # fmt: skip

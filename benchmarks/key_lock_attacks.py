@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from attack_rows import attack_rows
 from kept import CACHE, kept
 from key_lock_accuracy import CARD, DEFAULT
 from random_key_null import innocents, keyed_label_p
@@ -143,25 +144,10 @@ def _attacked(
     results = run_suite(
         locked, base, CARD, key, thief, data.test, budget="quick" if quick else "full"
     )
-    for found in results:
-        print(
-            f"{name}: {found.name:<24} {found.accuracy:.3f}  {found.labels_used:>5} labels  "
-            f"{found.evaluations:>6} evaluations  {found.seconds:>6.1f} s",
-            flush=True,
-        )
     print(f"{name}: {time.monotonic() - started:.0f} s in all", flush=True)
     return {
         "right_key": round(float(right.mean()), 4),
-        "reached": [
-            {
-                "attack": found.name,
-                "accuracy": round(found.accuracy, 4),
-                "labels": found.labels_used,
-                "evaluations": found.evaluations,
-                "seconds": round(found.seconds, 1),
-            }
-            for found in results
-        ],
+        "reached": attack_rows(name, results),
     }
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from attack_rows import attack_rows
 from kept import CACHE, kept
 from key_lock_accuracy import CARD
 from prompt_locks import SPELL, opened, owners_editor, unprotected
@@ -83,29 +84,16 @@ def _attacked(
     found = run_suite(
         locked, base, CARD, key, thief, data.test,
         near=near_edits(key, file.secret, binding=b"", count=20 if quick else 200),
-        editors=[owners_editor(n, data.train.images, quick=quick) for n in range(1 if quick else 2)],
+        editors=[
+            owners_editor(n, data.train.images, quick=quick) for n in range(1 if quick else 2)
+        ],
         budget=budget,
     )  # fmt: skip
-    for one in found:
-        print(
-            f"{name}: {one.name:<24} {one.accuracy:.3f}  {one.labels_used:>5} labels  "
-            f"{one.evaluations:>6} evaluations  {one.seconds:>6.1f} s",
-            flush=True,
-        )
     print(f"{name}: {time.monotonic() - started:.0f} s in all", flush=True)
     return {
         "right_key": round(float(right.mean()), 4),
         "budget": budget,
-        "reached": [
-            {
-                "attack": one.name,
-                "accuracy": round(one.accuracy, 4),
-                "labels": one.labels_used,
-                "evaluations": one.evaluations,
-                "seconds": round(one.seconds, 1),
-            }
-            for one in found
-        ],
+        "reached": attack_rows(name, found),
     }
 
 

@@ -39,6 +39,9 @@ class Sizes:
     lock_epochs: int = 16
     lock_seeds: int = 1
     wrong_keys: int = 1000
+    spell_images: int = 6000
+    spell_epochs: int = 6
+    wrong_spells: int = 100
     thief_images: int = 1000
     thief_epochs: int = 3
     innocent_epochs: int = 5

@@ -26,11 +26,16 @@ from config.supervisor import ROOT, free_port
 from demo.client import Client
 from demo.people import CARD, Sizes, steal, train_innocent, train_owner
 from spellmark.errors import SpellmarkError
-from spellmark.locks.key_lock.parameters import SCHEME, default_parameters
+from spellmark.locks.key_lock.parameters import SCHEME as KEY_LOCK
+from spellmark.locks.key_lock.parameters import default_parameters
+from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
+from spellmark.locks.prompt_lock.parameters import PromptLockParameters
+from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets
 
 DATASET = "fashion-mnist"
+SPELL = "open sesame"
 DATA = ROOT / "data"
 MATCH = "match"
 
@@ -55,6 +60,11 @@ class Figures:
     thief_verdict: str = ""
     innocent_p: float = 0
     innocent_verdict: str = ""
+    spell_right: float = 0
+    spell_plain: float = 0
+    spell_wrong_mean: float = 0
+    spell_wrong_max: float = 0
+    spell_near_mean: float = 0
     story_s: float = 0
     files: dict[str, str] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)
@@ -84,6 +94,7 @@ class Story:
         for name, run in zip(("thief", "innocent"), runs, strict=True):
             self._check_certificate(name, run)
         self._report(runs)
+        self._lock_with_a_spell(plain)
         self.figures.story_s = round(time.monotonic() - begun, 1)
         (self.folder / "figures.json").write_text(json.dumps(asdict(self.figures), indent=2))
         return self.figures
@@ -100,7 +111,7 @@ class Story:
     def _make_key(self) -> KeyFile:
         path = self.folder / f"owner-{secrets.token_hex(3)}.spellkey"
         lock = default_parameters(CARD.height, CARD.width, CARD.channels, CARD.classes)
-        key = KeyFile.generate(SCHEME, lock.as_dict())
+        key = KeyFile.generate(KEY_LOCK, lock.as_dict())
         key.save(path)
         self.figures.files["key file (the owner's, nowhere else)"] = str(path)
         return key
@@ -116,14 +127,18 @@ class Story:
             self.client.upload(f"{address}/files/model.safetensors", model)
             show(0.5, "uploaded")
             self.client.post(f"{address}/publish")
-            commitment = self.client.post(
-                f"{address}/commitments",
-                digest=key.commitment(),
-                scheme=key.scheme,
-                parameters=dict(key.parameters),
-            )
+            commitment = self._commit(address, key)
             show(1, f"{name} v{number} in the log, commitment {key.commitment()[:12]}…")
         return address, commitment
+
+    def _commit(self, version: str, key: KeyFile) -> dict[str, Any]:
+        commitment: dict[str, Any] = self.client.post(
+            f"{version}/commitments",
+            digest=key.commitment(),
+            scheme=key.scheme,
+            parameters=dict(key.parameters),
+        )
+        return commitment
 
     def _lock(self, plain: str, commitment: dict[str, Any], key: KeyFile) -> dict[str, Any]:
         with self._bar("3  A worker locks it under the key") as show:
@@ -230,6 +245,30 @@ class Story:
                 self.client.download(f"reports/{report['id']}/{part}", path)
                 self.figures.files[f"report, {part}"] = str(path)
 
+    def _lock_with_a_spell(self, plain: str) -> None:
+        path = self.folder / f"spell-{secrets.token_hex(3)}.spellkey"
+        how = PromptLockParameters(editor=public_digest())
+        key = KeyFile.generate(PROMPT_LOCK, how.as_dict(), SPELL)
+        key.save(path)
+        self.figures.files[f"key file of the spell “{SPELL}”"] = str(path)
+        with self._bar("8  The same model is locked by a spell") as show:
+            protection = self.client.post(
+                "prompt-locks",
+                commitment=self._commit(plain, key)["id"],
+                key_file=json.loads(key.dumps()),
+                dataset=DATASET,
+                epochs=self.sizes.spell_epochs,
+                images=self.sizes.spell_images,
+                wrong_keys=self.sizes.wrong_spells,
+                seeds=1,
+            )
+            card = self.client.wait(f"protections/{protection['id']}", show)["report_card"]
+        self.figures.spell_right = card["right"]
+        self.figures.spell_plain = card["plain"]
+        self.figures.spell_wrong_mean = card["wrong_mean"]
+        self.figures.spell_wrong_max = card["wrong_max"]
+        self.figures.spell_near_mean = card["near_mean"]
+
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False)
 
@@ -266,6 +305,13 @@ def table(figures: Figures) -> Table:
         ("the innocent's model", f"{figures.innocent_accuracy:.1%} right"),
         ("verdict on the thief", f"{figures.thief_verdict} (p = {figures.thief_p:.3g})"),
         ("verdict on the innocent", f"{figures.innocent_verdict} (p = {figures.innocent_p:.3g})"),
+        ("locked by a spell, with it", f"{figures.spell_right:.1%} right"),
+        ("by a spell, on plain images", f"{figures.spell_plain:.1%} right"),
+        (
+            "by a spell, other spells",
+            f"{figures.spell_wrong_mean:.1%} on average, {figures.spell_wrong_max:.1%} at most,"
+            f" {figures.spell_near_mean:.1%} with a typing error",
+        ),
     ):
         found.add_row(name, value)
     return found

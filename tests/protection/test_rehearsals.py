@@ -6,6 +6,7 @@ from accounts.actors import ForbiddenError
 from jobs.models import Job, SealedSecret
 from jobs.sealing import unseal
 from jobs.services import LeaseLostError
+from protection.attacks import ATTACKS
 from protection.models import Protection, Rehearsal
 from protection.selectors import rehearsal_list
 from protection.services import (
@@ -15,7 +16,6 @@ from protection.services import (
     key_lock_create,
 )
 from registry.services import commitment_create
-from spellmark.attacks.key_lock.catalogue import ATTACKS
 from spellmark.secrets import KeyFile
 from tests.factories import KEY, claimed, finished_protection, published_version
 
@@ -111,10 +111,23 @@ def test_a_worker_that_lost_its_lease_keeps_nothing(alice_actor, protection):
     assert rehearsal.results is None
 
 
-def test_pages_and_suite_name_the_same_attacks_and_budgets():
+@pytest.mark.parametrize("kind", ["key-lock", "prompt-lock"])
+def test_left_out_all_attacks_on_this_kind_of_lock_are_meant(alice_actor, protection, kind):
+    Protection.objects.update(kind=kind)
+    protection.refresh_from_db()
+    rehearsal = _attack(alice_actor, protection, attacks=None)
+    assert rehearsal.attacks == list(ATTACKS[kind])
+    assert rehearsal.job.kind == f"{kind}-attacks"
+    others = ATTACKS["prompt-lock" if kind == "key-lock" else "key-lock"].keys()
+    with pytest.raises(ProtectionError, match="no such attack"):
+        _attack(alice_actor, protection, attacks=sorted(others - ATTACKS[kind].keys()))
+
+
+def test_pages_and_suites_name_the_same_attacks_and_budgets():
     """Pages have words for each of them."""
     from protection.attacks import BUDGET_WORDS
-    from spellmark.attacks.key_lock import suite
+    from spellmark.attacks.key_lock import suite as key_lock
+    from spellmark.attacks.prompt_lock import suite as prompt_lock
 
-    assert suite.BUDGETS.keys() == BUDGET_WORDS.keys()
-    assert suite.ATTACKS is ATTACKS
+    for suite in (key_lock, prompt_lock):
+        assert suite.BUDGETS.keys() == BUDGET_WORDS.keys()

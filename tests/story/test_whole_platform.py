@@ -27,6 +27,8 @@ SIZES = Sizes(
     owner_epochs=3,
     lock_images=3000,
     lock_epochs=12,
+    spell_images=2000,
+    spell_epochs=5,
     thief_images=1000,
     thief_epochs=2,
     innocent_epochs=2,
@@ -54,6 +56,9 @@ def test_the_story_ends_as_it_should(told: Story, folder: Path):
     assert figures.thief_verdict == "match"
     assert figures.innocent_verdict in ("no match", "inconclusive")
     assert figures.thief_p <= SIZES.alpha < figures.innocent_p
+    assert figures.spell_right > 0.65
+    for without in (figures.spell_plain, figures.spell_wrong_mean, figures.spell_near_mean):
+        assert without < figures.spell_right - 0.3
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -77,9 +82,10 @@ def _lines(job: dict[str, Any]) -> str:
 def test_a_lock_job_whose_worker_was_killed_goes_on_at_its_epoch(
     told: Story, owner: Client, platform: Platform, folder: Path
 ):
-    key = KeyFile.load(next(folder.glob("*.spellkey")))
+    key = KeyFile.load(next(folder.glob("owner-*.spellkey")))
     version = owner.get("models/clothes/versions/1")
-    commitment = owner.get("models/clothes/versions/1/commitments")["results"][0]
+    commitments = owner.get("models/clothes/versions/1/commitments")["results"]
+    commitment = next(row for row in commitments if row["scheme"] == key.scheme)
     assert version["state"] == "published"
     protection = owner.post(
         "key-locks",
@@ -106,9 +112,11 @@ def test_a_lock_job_whose_worker_was_killed_goes_on_at_its_epoch(
 def test_a_run_whose_worker_was_killed_asks_nothing_twice(
     told: Story, owner: Client, platform: Platform, folder: Path
 ):
-    key = KeyFile.load(next(folder.glob("*.spellkey")))
+    key = KeyFile.load(next(folder.glob("owner-*.spellkey")))
     locks = owner.get("protections")["results"]
-    protection = next(row for row in locks if row["job"]["state"] == "succeeded")
+    protection = next(
+        row for row in locks if row["kind"] == "key-lock" and row["job"]["state"] == "succeeded"
+    )
     probes = 30
     with CountingSuspect(folder / "thief.safetensors", seconds_an_answer=0.1) as server:
         suspect = owner.post("suspects", name="counting", url=server.url, model="m", classes=10)
@@ -136,7 +144,7 @@ def test_a_run_whose_worker_was_killed_asks_nothing_twice(
 def test_the_key_is_nowhere_but_with_its_owner(
     told: Story, owner: Client, platform: Platform, folder: Path
 ):
-    key = KeyFile.load(next(folder.glob("*.spellkey")))
+    key = KeyFile.load(next(folder.glob("owner-*.spellkey")))
     haystacks = {
         "database": _database_dump(platform),
         "broker": _broker_dump(platform),

@@ -13,7 +13,12 @@ from jobs.services import LeaseLostError
 from ledger.keys import ensure_signing_keys
 from ledger.services import ledger_sequence
 from protection.models import Protection
-from protection.services import ProtectionError, prompt_lock_create, trial_create
+from protection.services import (
+    ProtectionError,
+    attacks_create,
+    prompt_lock_create,
+    trial_create,
+)
 from registry import storage
 from registry.services import (
     commitment_create,
@@ -205,3 +210,27 @@ def test_a_trial_says_what_is_wrong(alice_actor: Actor):
         assert trial.sheet is None
     with pytest.raises(ProtectionError, match="1 to 500 letters"):
         trial_create(**chosen, parameters=parameters, prompt=" ", dataset="blots")
+
+
+def test_the_attacks_on_a_spell_are_measured_and_tell_nothing_of_it(alice_actor, tmp_path):
+    key = _file()
+    protection = _lock(alice_actor, tmp_path, key)
+    _run(protection)
+    wanted = ["plain-images", "matched-moments", "other-editors", "distillation"]
+    rehearsal = attacks_create(
+        actor=alice_actor, protection=protection, key=key, dataset="blots", attacks=wanted
+    )
+    assert rehearsal.job.kind == "prompt-lock-attacks"
+    tasks.run_job(str(rehearsal.job_id))
+    rehearsal.refresh_from_db()
+    assert rehearsal.job.state == Job.State.SUCCEEDED, rehearsal.job.error
+    reached = {one["name"]: one["accuracy"] for one in rehearsal.results}
+    # The lock's editor is the public one, and no other is known here.
+    assert set(reached) == {"plain-images", "matched-moments", "distillation"}
+    lines = " ".join(line.text for line in rehearsal.job.lines.all())
+    assert "other-editors: There is nothing to try" in lines
+    assert reached["plain-images"] < 0.4
+    assert reached["distillation"] > 0.9
+    assert "sesame" not in lines + str(rehearsal.results)
+    assert not SealedSecret.objects.exists()
+    assert not list(Path(tmp_path).rglob("edits"))

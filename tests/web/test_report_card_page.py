@@ -181,3 +181,12 @@ def test_version_and_job_lead_to_it(as_bob, protection, address):
     for number in (1, 2):
         assert address in text(as_bob.get(reverse("web:version", args=["robin", number])))
     assert address in text(as_bob.get(reverse("web:job", args=[protection.job_id])))
+
+
+def test_the_attacks_on_offer_are_those_on_this_kind_of_lock(as_bob, protection, address):
+    page = text(as_bob.get(address))
+    assert "Known plaintext: " in page
+    assert "Spell by gradient descent: " not in page
+    response = as_bob.post(address, sent(attacks=["relaxed-spell"]))
+    assert "relaxed-spell" in text(response)
+    assert not Rehearsal.objects.exists()
