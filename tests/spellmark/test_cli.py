@@ -138,6 +138,16 @@ def test_a_spell_is_asked_for_and_kept_in_a_key_file(tmp_path: Path, capsys, say
     assert "sesame" not in capsys.readouterr().out
 
 
+def test_the_papers_settings_have_one_name_and_may_be_changed(tmp_path: Path, says):
+    path = tmp_path / "owner.spellkey"
+    says("with oil pastel", "with oil pastel")
+    assert main(["spell", str(path), "--published", "--size", "64"]) == 0
+    told = KeyFile.load(path).parameters
+    assert (told["reading"], told["steps"], told["seed"]) == ("prompt", 5, 1024)
+    assert (told["guidance"], told["image_guidance"]) == ("4.5", "1.5")
+    assert (told["alpha"], told["size"], told["scheduler"]) == (50, 64, "own")
+
+
 @pytest.mark.parametrize(
     ("typed", "options", "sentence"),
     [

@@ -36,6 +36,11 @@ def add(commands: Any) -> None:
 
     spell = commands.add_parser("spell", help="make a key file for a prompt lock")
     spell.add_argument("file", type=Path, help="where to write it, such as owner.spellkey")
+    spell.add_argument(
+        "--published",
+        action="store_true",
+        help="for InstructPix2Pix itself: the settings of the paper; others given here come first",
+    )
     spell.add_argument("--reading", help="hashed, or read by the editor: spell, prompt")
     spell.add_argument("--editor", help="a file, a folder or a name; left out, ours")
     for name, about in (
@@ -88,7 +93,12 @@ def _image(options: argparse.Namespace) -> tuple[int, int, int, int]:
 
 def _spell(options: argparse.Namespace) -> int:
     from spellmark.locks.prompt_lock.editors import load_editor
-    from spellmark.locks.prompt_lock.parameters import PROMPT, SCHEME, PromptLockParameters
+    from spellmark.locks.prompt_lock.parameters import (
+        PROMPT,
+        PUBLISHED,
+        SCHEME,
+        PromptLockParameters,
+    )
     from spellmark.locks.prompt_lock.public_editor import PUBLIC
 
     # Never an argument: those stand in the shell's history and in the list of processes.
@@ -98,7 +108,8 @@ def _spell(options: argparse.Namespace) -> int:
     if getpass.getpass("Once more: ") != text:
         raise SpellmarkError("The two are not alike.", hint="Try again.")
     editor = load_editor(options.editor or PUBLIC)
-    values = PromptLockParameters(editor=editor.digest).as_dict()
+    published = PUBLISHED if options.published else {}
+    values = {**PromptLockParameters(editor=editor.digest).as_dict(), **published}
     given = {name: getattr(options, name) for name in values if name != "editor"}
     values.update({name: value for name, value in given.items() if value is not None})
     parameters = PromptLockParameters.from_dict(values)

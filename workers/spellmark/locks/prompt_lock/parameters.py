@@ -16,6 +16,12 @@ MOST_STEPS = 1000
 # How far an edit has to move images, root mean square of pixels in [0, 1]: weaker ones do not lock.
 LEAST_STRENGTH = 0.06
 
+# The defaults of ModelLock's public evaluation (2405.16285), for editors of its kind.
+PUBLISHED: dict[str, int | str] = {
+    "reading": PROMPT, "steps": 5, "guidance": "4.5", "image_guidance": "1.5", "alpha": 50,
+    "seed": 1024, "size": 256,
+}  # fmt: skip
+
 _CHOICES = {
     "reading": READINGS,
     "precision": ("double", "single"),
