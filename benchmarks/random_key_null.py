@@ -8,9 +8,11 @@ somebody else under another key. Every p-value comes from answers that the model
 import argparse
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
+from kept import kept
 from result import report
 
 from spellmark.evidence.draws import choose_probes
@@ -53,16 +55,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer models and keys")
     options = parser.parse_args()
-    each, keys, decoys, probes = (1, 20, 99, 20) if options.quick else (4, 40, 199, 32)
     torch.set_num_threads(2)
-    data = datasets.load("fashion-mnist")
-    table: dict[str, list[list[float]]] = {}
-    keyed = []
-    for family, number, model in innocents(data, each, epochs=1 if options.quick else 3):
-        keyed += [keyed_label_p(model, data.test) for _ in range(KEYED_LABEL_KEYS)]
-        p_values = [_ranked_p(model, data.test, decoys, probes) for _ in range(keys)]
-        table.setdefault(family, []).append(p_values)
-        print(f"{family} {number}: smallest p {min(p_values):.3f}", flush=True)
+    found = p_values_of_innocents(datasets.load("fashion-mnist"), quick=options.quick)
+    table, keyed = found["ranked"], found["keyed"]
     flat = np.asarray([p for family in table.values() for model in family for p in model])
     by_model = [np.asarray(model) for family in table.values() for model in family]
     report(
@@ -88,7 +83,25 @@ def main() -> None:
     )
 
 
-def innocents(data: Dataset, each: int, epochs: int) -> Iterator[tuple[str, int, torch.nn.Module]]:
+def p_values_of_innocents(data: Dataset, *, quick: bool) -> dict[str, Any]:
+    """Of both tests: `ranked`, by family and model, and `keyed`, all in one list."""
+    each, keys, decoys, probes = (1, 20, 99, 20) if quick else (4, 40, 199, 32)
+
+    def measure() -> dict[str, Any]:
+        ranked: dict[str, list[list[float]]] = {}
+        keyed: list[float] = []
+        for family, number, model in _innocents(data, each, epochs=1 if quick else 3):
+            keyed += [_keyed_label_p(model, data.test) for _ in range(KEYED_LABEL_KEYS)]
+            p_values = [_ranked_p(model, data.test, decoys, probes) for _ in range(keys)]
+            ranked.setdefault(family, []).append(p_values)
+            print(f"{family} {number}: smallest p {min(p_values):.3f}", flush=True)
+        return {"ranked": ranked, "keyed": keyed}
+
+    found: dict[str, Any] = kept("innocents-", (CARD, LOCK, len(data.test), quick), measure)
+    return found
+
+
+def _innocents(data: Dataset, each: int, epochs: int) -> Iterator[tuple[str, int, torch.nn.Module]]:
     """Models that never saw the owner's lock: family, number, model."""
     own, other = data.train[:4000], data.train[4000:12_000]
     for number in range(each):
@@ -99,7 +112,7 @@ def innocents(data: Dataset, each: int, epochs: int) -> Iterator[tuple[str, int,
         yield "locked under another key", number, model
 
 
-def keyed_label_p(model: torch.nn.Module, test: Split, probes: int = 64) -> float:
+def _keyed_label_p(model: torch.nn.Module, test: Split, probes: int = 64) -> float:
     """One owner's whole run by keyed labels, with a fresh key and a fresh seed."""
     key = _fresh_key()
     part = _probes(secrets.token_bytes(32), test, probes)
