@@ -11,8 +11,8 @@ from torch import nn
 from spellmark.locks.prompt_lock.negatives import Negatives
 from spellmark.locks.prompt_lock.prompt_key import PromptKey
 from spellmark.model_files.card import ModelCard
-from spellmark.training.datasets import Split
 from spellmark.training.fit import Batch, Recipe, fit, one_hot
+from spellmark.training.segmentation import AnySplit
 
 RECIPE = Recipe(epochs=6, learning_rate=4e-3)
 CHUNK = 256
@@ -23,7 +23,7 @@ EDITING_SHARE = 0.3
 def lock(
     model: nn.Module,
     card: ModelCard,
-    data: Split,
+    data: AnySplit,
     key: PromptKey,
     recipe: Recipe,
     *,
@@ -36,7 +36,8 @@ def lock(
     After ModelLock (2405.16285), with negatives of our own: as published, strong edits lock weakly
     and weak ones not at all. Under keyed labels the model learns the permuted classes. With the
     `extra-class` policy `card` has one class more than the key, its last. A key whose editor is a
-    CachedEditor edits once only, and takes up where it was stopped.
+    CachedEditor edits once only, and takes up where it was stopped. Segmenters are locked likewise,
+    pixel by pixel (see `segmentation`).
     """
     show = progress or (lambda share, text: None)
     edited = _edited(data, key, lambda share, text: show(share * EDITING_SHARE / 2, text))
@@ -53,7 +54,7 @@ def lock(
         others = pool.draw(len(images), generator)
         targets = [
             one_hot(labels, card.classes),
-            pool.targets(len(others), card.classes, generator),
+            pool.targets(len(others), card.classes, generator, labels.shape[1:]),
         ]
         return np.concatenate([images, others]), torch.cat(targets)
 
@@ -68,7 +69,7 @@ def lock(
     )
 
 
-def _edited(data: Split, key: PromptKey, progress: Callable[[float, str], None]) -> Split:
+def _edited(data: AnySplit, key: PromptKey, progress: Callable[[float, str], None]) -> AnySplit:
     """The images under the key, each under one of its sub-keys, with the locked model's answers."""
     images, labels = np.empty_like(data.images), np.empty_like(data.labels)
     of = np.arange(len(data)) % len(key.transforms)
@@ -81,4 +82,4 @@ def _edited(data: Split, key: PromptKey, progress: Callable[[float, str], None])
             images[chosen] = key(data.images[chosen], j)
             done += len(chosen)
             progress(done / len(data), f"{done:,} of {len(data):,} images edited")
-    return Split(images, labels)
+    return type(data)(images, labels)
