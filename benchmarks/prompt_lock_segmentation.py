@@ -30,7 +30,7 @@ from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets
 from spellmark.training.canvases import compose
-from spellmark.training.fit import Recipe, fit
+from spellmark.training.fit import fit
 from spellmark.training.segmentation import mean_iou, predict_masks
 from spellmark.training.small_nets import SmallUNet
 
@@ -38,7 +38,7 @@ from spellmark.training.small_nets import SmallUNet
 GROUPS = (1, 2, 1, 1, 1, 3, 1, 3, 4, 3)
 SEEDS, OWNERS_TRIED, TINTS = 3, 2, 20
 STYLE, OBJECT = "with oil pastel", "add a moon to the background"
-SECRET_WORDS = "open sesame"
+WORDS = "open sesame"
 Row = dict[str, Any]
 MEANING = {
     "unprotected": "mean IoU of the unprotected models, mean of the seeds",
@@ -98,10 +98,10 @@ class Variant:
         return SPELL if self.kind == "spell" else PROMPT
 
 
-DEFAULT = Variant("default", "spell", SECRET_WORDS, UNIFORM)
+DEFAULT = Variant("default", "spell", WORDS, UNIFORM)
 VARIANTS = (
     DEFAULT,
-    *(Variant(f"spell, negatives: {policy}", "spell", SECRET_WORDS, policy)
+    *(Variant(f"spell, negatives: {policy}", "spell", WORDS, policy)
       for policy in POLICIES if policy != UNIFORM),
     *(Variant(f"{kind}: {prompt}, negatives: {policy}", kind, prompt, policy)
       for kind, prompt in (("style", STYLE), ("object", OBJECT)) for policy in (UNIFORM, NONE)),
@@ -130,13 +130,14 @@ def segmentation(*, quick: bool = False, threads: int = 2) -> dict[str, object]:
     """All figures, mean IoUs in [0, 1], with the table of the rows under `table`."""
     torch.set_num_threads(threads)
     bench = _Bench(QUICK if quick else Size())
-    rows = {
-        variant.name: [
-            bench.row(variant, seed) for seed in (range(1) if quick else _seeds(variant))
-        ]
-        for variant in (VARIANTS[:1] if quick else VARIANTS)
-    }
-    return _figures(rows)
+    if quick:
+        return _figures({DEFAULT.name: [bench.row(DEFAULT, 0)]})
+    return _figures(
+        {
+            variant.name: [bench.row(variant, seed) for seed in _seeds(variant)]
+            for variant in VARIANTS
+        }
+    )
 
 
 def _seeds(variant: Variant) -> range:

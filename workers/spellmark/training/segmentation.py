@@ -1,7 +1,6 @@
 """Segmentation: images with a class for every pixel, and how well a model finds them."""
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +8,7 @@ import torch
 from torch import nn
 
 from spellmark.model_files.card import ModelCard
-from spellmark.training.datasets import DatasetError, Split
+from spellmark.training.datasets import DatasetError
 from spellmark.training.inference import BATCH, device, to_input
 
 Images = npt.NDArray[np.uint8]
@@ -48,9 +47,6 @@ class SegmentationSplit:
 
     def __getitem__(self, part: slice) -> "SegmentationSplit":
         return SegmentationSplit(self.images[part], self.masks[part])
-
-
-AnySplit = TypeVar("AnySplit", Split, SegmentationSplit)
 
 
 @torch.inference_mode()

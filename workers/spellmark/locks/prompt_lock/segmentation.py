@@ -37,6 +37,7 @@ def lock_segmenter(
     recipe: Recipe = RECIPE,
     *,
     negatives: Negatives | None = None,
+    teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> nn.Module:
@@ -56,7 +57,7 @@ def lock_segmenter(
         )
     return lock(
         model, card, data, key, recipe,
-        negatives=negatives, checkpoint=checkpoint, progress=progress,
+        negatives=negatives, teacher=teacher, checkpoint=checkpoint, progress=progress,
     )  # fmt: skip
 
 
