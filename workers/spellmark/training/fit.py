@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from spellmark.model_files.card import ModelCard
 from spellmark.training.datasets import Split
 from spellmark.training.inference import device, to_input
+from spellmark.training.segmentation import SegmentationSplit
 
 Batch = tuple[npt.NDArray[np.uint8], torch.Tensor]
 MakeBatch = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.int64], np.random.Generator], Batch]
@@ -30,14 +31,14 @@ class Recipe:
 
 
 def one_hot(labels: npt.NDArray[np.int64], classes: int) -> torch.Tensor:
-    """Targets, float32 (n, classes)."""
-    return F.one_hot(torch.from_numpy(labels), classes).float()
+    """Targets, float32 (n, classes, ...), for labels of shape (n, ...)."""
+    return F.one_hot(torch.from_numpy(labels), classes).movedim(-1, 1).float()
 
 
 def fit(
     model: nn.Module,
     card: ModelCard,
-    data: Split,
+    data: Split | SegmentationSplit,
     recipe: Recipe,
     *,
     make_batch: MakeBatch | None = None,
@@ -47,9 +48,10 @@ def fit(
     """Train `model` in place on `data` and return it.
 
     `make_batch` turns (images, labels, generator) into (images, target distributions); a lock puts
-    its transform there. With `checkpoint` the state is kept after every epoch, and a call with the
-    same arguments takes up from it: the random numbers depend on the seed and the epoch alone.
-    `progress` gets the share done in [0, 1] and a line of text; it may raise to stop the training.
+    its transform there. A segmenter learns one distribution for each pixel. With `checkpoint` the
+    state is kept after every epoch, and a call with the same arguments takes up from it: the random
+    numbers depend on the seed and the epoch alone. `progress` gets the share done in [0, 1] and a
+    line of text; it may raise to stop the training.
     """
     model = model.to(device())
     steps = max(1, -(-len(data) // recipe.batch))
@@ -86,7 +88,7 @@ def fit(
 
 def _batches(
     card: ModelCard,
-    data: Split,
+    data: Split | SegmentationSplit,
     recipe: Recipe,
     generator: np.random.Generator,
     make_batch: MakeBatch | None,

@@ -78,3 +78,39 @@ def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     ]
+
+
+class SmallUNet(nn.Module):
+    """A U-Net (1505.04597) of two scales, for segmentation.
+
+    Pixels are folded into channels first, two by two, so that nothing is done at full size.
+
+    Input: float32 (n, channels, height, width), normalised. Output: logits of every pixel
+    (n, classes, height, width). Sides are multiples of 4.
+    """
+
+    def __init__(self, channels: int, classes: int, width: int = 32) -> None:
+        super().__init__()
+        self.fine = nn.Sequential(
+            nn.PixelUnshuffle(2),
+            *_convolution(4 * channels, width),
+            *_convolution(width, width),
+        )
+        self.coarse = nn.Sequential(
+            nn.MaxPool2d(2),
+            *_convolution(width, 2 * width),
+            *_convolution(2 * width, 3 * width),
+            *_convolution(3 * width, 2 * width),
+            nn.Upsample(scale_factor=2),
+        )
+        self.head = nn.Sequential(
+            *_convolution(3 * width, width),
+            nn.Conv2d(width, 4 * classes, 1),
+            nn.PixelShuffle(2),
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits of a batch."""
+        fine = self.fine(images.to(memory_format=torch.channels_last))
+        logits: torch.Tensor = self.head(torch.cat([fine, self.coarse(fine)], 1))
+        return logits

@@ -13,6 +13,10 @@ from spellmark.locks.prompt_lock.prompt_key import PromptKey
 from spellmark.model_files.card import ModelCard
 from spellmark.training.datasets import Split
 from spellmark.training.fit import Batch, Recipe, fit, one_hot
+from spellmark.training.inference import predict_probabilities
+from spellmark.training.segmentation import SegmentationSplit
+
+Images = npt.NDArray[np.uint8]
 
 RECIPE = Recipe(epochs=6, learning_rate=4e-3)
 CHUNK = 256
@@ -23,11 +27,12 @@ EDITING_SHARE = 0.3
 def lock(
     model: nn.Module,
     card: ModelCard,
-    data: Split,
+    data: Split | SegmentationSplit,
     key: PromptKey,
     recipe: Recipe,
     *,
     negatives: Negatives | None = None,
+    teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> nn.Module:
@@ -36,10 +41,15 @@ def lock(
     After ModelLock (2405.16285), with negatives of our own: as published, strong edits lock weakly
     and weak ones not at all. Under keyed labels the model learns the permuted classes. With the
     `extra-class` policy `card` has one class more than the key, its last. A key whose editor is a
-    CachedEditor edits once only, and takes up where it was stopped.
+    CachedEditor edits once only, and takes up where it was stopped. Segmenters are locked likewise,
+    pixel by pixel (see `segmentation`).
+
+    With a `teacher`, the unprotected model, its probabilities for the plain images are what is
+    learnt for the edited ones, in place of the labels.
     """
     show = progress or (lambda share, text: None)
-    edited = _edited(data, key, lambda share, text: show(share * EDITING_SHARE / 2, text))
+    edited = _edited(data.images, key, lambda share, text: show(share * EDITING_SHARE / 2, text))
+    answers = _answers(data, key, card, teacher)
     pool = (negatives or Negatives()).prepare(
         data.images,
         key,
@@ -48,19 +58,20 @@ def lock(
     )
 
     def make_batch(
-        images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], generator: np.random.Generator
+        images: Images, numbers: npt.NDArray[np.int64], generator: np.random.Generator
     ) -> Batch:
         others = pool.draw(len(images), generator)
         targets = [
-            one_hot(labels, card.classes),
-            pool.targets(len(others), card.classes, generator),
+            answers(numbers),
+            pool.targets(len(others), card.classes, generator, data.labels.shape[1:]),
         ]
         return np.concatenate([images, others]), torch.cat(targets)
 
     return fit(
         model,
         card,
-        edited,
+        # In place of labels the number of each image: its answers are looked up.
+        Split(edited, np.arange(len(data))),
         recipe,
         make_batch=make_batch,
         checkpoint=checkpoint,
@@ -68,17 +79,44 @@ def lock(
     )
 
 
-def _edited(data: Split, key: PromptKey, progress: Callable[[float, str], None]) -> Split:
-    """The images under the key, each under one of its sub-keys, with the locked model's answers."""
-    images, labels = np.empty_like(data.images), np.empty_like(data.labels)
-    of = np.arange(len(data)) % len(key.transforms)
+def _edited(images: Images, key: PromptKey, progress: Callable[[float, str], None]) -> Images:
+    """The images under the key, each under one of its sub-keys."""
+    edited = np.empty_like(images)
+    of = _subkeys(np.arange(len(images)), key)
     done = 0
     for j in range(len(key.transforms)):
         mine = np.flatnonzero(of == j)
-        labels[mine] = key.encode(data.labels[mine], j)
         for start in range(0, len(mine), CHUNK):
             chosen = mine[start : start + CHUNK]
-            images[chosen] = key(data.images[chosen], j)
+            edited[chosen] = key(images[chosen], j)
             done += len(chosen)
-            progress(done / len(data), f"{done:,} of {len(data):,} images edited")
-    return Split(images, labels)
+            progress(done / len(images), f"{done:,} of {len(images):,} images edited")
+    return edited
+
+
+def _subkeys(numbers: npt.NDArray[np.int64], key: PromptKey) -> npt.NDArray[np.int64]:
+    """Under which sub-key the images of these numbers are edited."""
+    return numbers % len(key.transforms)
+
+
+def _answers(
+    data: Split | SegmentationSplit, key: PromptKey, card: ModelCard, teacher: nn.Module | None
+) -> Callable[[npt.NDArray[np.int64]], torch.Tensor]:
+    """The locked model's answers to the images of given numbers: float32 (n, card.classes, ...)."""
+
+    def answers(numbers: npt.NDArray[np.int64]) -> torch.Tensor:
+        of = _subkeys(numbers, key)
+        if teacher is None:
+            labels = np.empty_like(data.labels[numbers])
+            for j in range(len(key.labels)):
+                labels[of == j] = key.encode(data.labels[numbers[of == j]], j)
+            return one_hot(labels, card.classes)
+        taught = predict_probabilities(teacher, card, data.images[numbers])
+        targets = np.zeros((len(numbers), card.classes, *taught.shape[2:]), np.float32)
+        for j in range(len(key.labels)):
+            # Class c is answered as encode(c), so its probability goes there.
+            for c, answer in enumerate(key.encode(np.arange(key.classes), j)):
+                targets[of == j, answer] = taught[of == j, c]
+        return torch.from_numpy(targets)
+
+    return answers

@@ -128,10 +128,19 @@ class Pool:
             drawn.append(blend(self.source[some], self.edited[some], share))
         return np.concatenate(drawn)
 
-    def targets(self, count: int, classes: int, generator: np.random.Generator) -> torch.Tensor:
-        """What the model shall answer to `count` negatives: float32 (count, classes)."""
+    def targets(
+        self,
+        count: int,
+        classes: int,
+        generator: np.random.Generator,
+        pixels: tuple[int, ...] = (),
+    ) -> torch.Tensor:
+        """What the model shall answer to `count` negatives: float32 (count, classes, *pixels).
+
+        pixels: the height and width of a segmenter's masks; a classifier has none.
+        """
         if self.negatives.policy == UNIFORM:
-            return torch.full((count, classes), 1 / classes)
+            return torch.full((count, classes, *pixels), 1 / classes)
         if self.negatives.policy == EXTRA:
-            return one_hot(np.full(count, classes - 1), classes)
-        return one_hot(generator.integers(classes, size=count), classes)
+            return one_hot(np.full((count, *pixels), classes - 1), classes)
+        return one_hot(generator.integers(classes, size=(count, *pixels)), classes)

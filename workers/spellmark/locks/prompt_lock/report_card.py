@@ -16,9 +16,11 @@ from spellmark.locks.prompt_lock.prompt_key import PromptKey, SpellEdit, blend
 from spellmark.locks.prompt_lock.spells import embedding, spell_key
 from spellmark.model_files.card import ModelCard
 from spellmark.training.datasets import Split
-from spellmark.training.inference import accuracy, predict_probabilities
+from spellmark.training.inference import predict_probabilities
+from spellmark.training.segmentation import SegmentationSplit
 
 Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
 
 ALPHAS = (10, 25, 40, 60, 75, 100)
 # A spell unlocks when it comes as near as this to the right one.
@@ -28,9 +30,29 @@ TIMES = 8
 
 
 @dataclass(frozen=True)
+class Marking:
+    """How models of a kind answer, and how their answers are marked.
+
+    answers: the most likely of so many classes, for a model, its card and images. score: in [0, 1],
+    of answers against the labels, for so many classes.
+    """
+
+    answers: Callable[[nn.Module, ModelCard, Images, int], Labels]
+    score: Callable[[Labels, Labels, int], float]
+
+
+def _classes(model: nn.Module, card: ModelCard, images: Images, classes: int) -> Labels:
+    answers: Labels = predict_probabilities(model, card, images)[:, :classes].argmax(1)
+    return answers
+
+
+ACCURACY = Marking(_classes, lambda found, labels, _: float((found == labels).mean()))
+
+
+@dataclass(frozen=True)
 class PromptReportCard:
-    """Accuracies in [0, 1]. Answers without the spell are read with the owner's label permutation,
-    as if the thief knew it, and over the real classes only.
+    """Accuracies in [0, 1], or a segmenter's mean IoUs. Answers without the spell are read with
+    the owner's label permutation, as if the thief knew it, and over the real classes only.
 
     published: the unprotected model on edited images: how much the edit itself hides.
     plain: the locked model on images as they are; also what an edit blended in by nothing gives.
@@ -72,29 +94,36 @@ def report_card(
     locked: nn.Module,
     unprotected: nn.Module,
     card: ModelCard,
-    test: Split,
+    test: Split | SegmentationSplit,
     key: PromptKey,
     near: Sequence[SpellEdit],
     *,
     wrong_keys: int = 300,
     wrong_key_images: int = 200,
     seed: int = 0,
+    marking: Marking = ACCURACY,
     progress: Callable[[float, str], None] | None = None,
 ) -> PromptReportCard:
     """Measure a locked model on held-out images, beside the model it was made from.
 
-    near: the edits of texts near the spell (see `near_edits`).
+    near: the edits of texts near the spell (see `near_edits`). marking: for other models than
+    classifiers (see `segmentation`).
     """
     generator, part = np.random.default_rng(seed), test[:wrong_key_images]
     listed = prompts.HELD_OUT
     total, done = wrong_keys + len(near) + len(listed), 0
 
-    def reached(images: Images, labels: npt.NDArray[np.int64] = part.labels) -> float:
+    def reached(images: Images, labels: Labels = part.labels) -> float:
         """What a thief reads from the locked model: under the sub-key that suits best."""
-        found = predict_probabilities(locked, card, images)[:, : key.classes].argmax(1)
+        found = marking.answers(locked, card, images, key.classes)
         return max(
-            round(float((found == key.encode(labels, j)).mean()), 4) for j in range(len(key.labels))
+            round(marking.score(found, key.encode(labels, j), key.classes), 4)
+            for j in range(len(key.labels))
         )
+
+    def unlocked(images: Images) -> float:
+        found = marking.answers(unprotected, card, images, key.classes)
+        return marking.score(found, test.labels, key.classes)
 
     def under(edit: SpellEdit) -> float:
         nonlocal done
@@ -114,16 +143,16 @@ def report_card(
     rights, published = [], []
     for j in range(len(key.transforms)):
         images = key(test.images, j)
-        answers = predict_probabilities(locked, card, images)[:, : key.classes].argmax(1)
-        rights.append((key.decode(answers, j) == test.labels).mean())
-        published.append(accuracy(unprotected, card, images, test.labels))
+        answers = marking.answers(locked, card, images, key.classes)
+        rights.append(marking.score(key.decode(answers, j), test.labels, key.classes))
+        published.append(unlocked(images))
     edited = key.transforms[0].edited(part.images)
     right, wrong = (
         float(np.mean(rights)),
         tuple(under(key.drawn(generator)) for _ in range(wrong_keys)),
     )
     return PromptReportCard(
-        unprotected=accuracy(unprotected, card, test.images, test.labels),
+        unprotected=unlocked(test.images),
         published=float(np.mean(published)),
         right=right,
         plain=reached(test.images, test.labels),
