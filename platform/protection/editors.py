@@ -20,7 +20,7 @@ from spellmark.secrets import KeyFile
 EDITOR_JOB = "editor-training"
 
 # So few teach it nothing; the pages say so.
-LEAST_STEPS = 10
+LEAST_STEPS = 20
 MOST_STEPS = 20_000
 
 

@@ -196,7 +196,6 @@ def test_a_token_that_may_only_read_writes_nothing(limited_api, world):
     assert _everything() == before
 
 
-@pytest.mark.parametrize(("scope", "is_theirs"), [("write", False), ("verify", True)])
 def test_whoever_may_read_may_use_a_model_with_its_key(limited_api, world):
     for name in READERS:
         (one,) = [one for one in OPERATIONS if one.name == name]
@@ -206,6 +205,7 @@ def test_whoever_may_read_may_use_a_model_with_its_key(limited_api, world):
         assert response.status_code == 403
 
 
+@pytest.mark.parametrize(("scope", "is_theirs"), [("write", False), ("verify", True)])
 def test_writing_and_verifying_are_two_permissions(limited_api, world, scope, is_theirs):
     others = [one for one in WRITES if (one.name in VERIFIES) != is_theirs]
     assert others

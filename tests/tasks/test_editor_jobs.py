@@ -26,11 +26,11 @@ KEY = KeyFile("tiny-editor/v1", {}, bytes(range(32)), bytes(range(32, 64)))
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch) -> None:
     monkeypatch.setattr(train_editor, "OWNERS", Schooling(batch=4, learning_rate=1e-3))
-    monkeypatch.setattr(train_editor, "REPORTED", 4)
+    monkeypatch.setattr(train_editor, "REPORTED", 8)
 
 
 def _start(actor, name: str = "ours", **changes) -> Editor:
-    wanted = {"key": KEY, "dataset": "blots", "steps": 10} | changes
+    wanted = {"key": KEY, "dataset": "blots", "steps": 20} | changes
     return editor_train(actor=actor, name=name, **wanted)
 
 
@@ -42,7 +42,7 @@ def _run(editor: Editor) -> list[str]:
 
 def test_a_key_makes_an_editor_and_is_erased(alice_actor, settings):
     editor = _start(alice_actor)
-    assert _run(editor) == ["step 4 of 10", "step 8 of 10", "step 10 of 10"]
+    assert _run(editor) == ["step 8 of 20", "step 16 of 20", "step 20 of 20"]
     assert editor.job.state == Job.State.SUCCEEDED, editor.job.error
     check_editor_file(editor_path(alice_actor.organisation.id, editor.digest))
     assert not SealedSecret.objects.exists()
@@ -59,20 +59,20 @@ def test_a_key_makes_an_editor_and_is_erased(alice_actor, settings):
 def test_a_lost_worker_leaves_what_it_had_done(alice_actor, monkeypatch):
     editor, train = _start(alice_actor), editor_training.train_owners
 
-    def dies_at_step_8(*arguments, progress, **options) -> None:
+    def dies_at_step_16(*arguments, progress, **options) -> None:
         def show(share: float, step: str) -> None:
             progress(share, step)
-            if "step 8" in step:
+            if "step 16" in step:
                 raise LeaseLostError
 
         train(*arguments, progress=show, **options)
 
-    monkeypatch.setattr(editor_training, "train_owners", dies_at_step_8)
+    monkeypatch.setattr(editor_training, "train_owners", dies_at_step_16)
     _run(editor)
     assert editor.job.state == Job.State.RUNNING
     Job.objects.update(state=Job.State.QUEUED, lease=None, lease_expires_at=None)
     monkeypatch.setattr(editor_training, "train_owners", train)
-    assert _run(editor) == ["step 4 of 10", "step 8 of 10", "step 10 of 10"]
+    assert _run(editor) == ["step 8 of 20", "step 16 of 20", "step 20 of 20"]
     assert editor.job.state == Job.State.SUCCEEDED, editor.job.error
 
 

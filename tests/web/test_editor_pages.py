@@ -54,7 +54,7 @@ def test_a_training_is_started_and_its_key_goes_sealed(as_bob):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"steps": 1}, "greater than or equal to 10"),
+        ({"steps": 1}, "greater than or equal to 20"),
         ({"name": ""}, "This field is required"),
         ({"key_file": key_upload("text")}, "not a Spellmark key file"),
         ({"dataset": "nowhere"}, "Select a valid choice"),
