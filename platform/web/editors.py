@@ -53,7 +53,7 @@ class FileForm(forms.Form):
         max_length=100, required=False, help_text="What you call it; else the file's own name."
     )
     file = forms.FileField(
-        label="Editor file", help_text="The safetensors that `spellmark editor train` wrote."
+        label="Editor file", help_text="The safetensors file that “spellmark editor train” wrote."
     )
 
 
