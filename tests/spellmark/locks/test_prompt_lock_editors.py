@@ -195,6 +195,8 @@ def test_an_editor_is_saved_and_loaded(tmp_path, editor):
     tiny_editor.save(editor.pipeline, path)
     again = load_editor(path)
     assert again.digest == editor.digest == public_digest()
+    # Its bytes make it an editor, not its name: a storage has none.
+    assert load_editor(path.rename(tmp_path / public_digest())).digest == editor.digest
     assert np.array_equal(
         again.edit(IMAGES, [_spell(editor)], _settings(editor)),
         editor.edit(IMAGES, [_spell(editor)], _settings(editor)),
