@@ -26,14 +26,14 @@ export function keyForm({ parameters, prompt = () => "", isSound, inputs }) {
     form.elements.commitment.value = await asText(key);
     byId("made-digest").textContent = await commitment(key);
     byId("saved-as").textContent = fileName();
-    save(text);
+    saveFile(text, fileName());
     // Others now would not be this key's.
     for (const input of [...inputs, byId("key-name"), byId("make")]) input.disabled = true;
     byId("make").hidden = true;
     byId("made").hidden = false;
   });
 
-  byId("save-again").addEventListener("click", () => save(text));
+  byId("save-again").addEventListener("click", () => saveFile(text, fileName()));
 
   byId("own-key").addEventListener("change", async (event) => {
     tell("own-key-error", "");
@@ -54,10 +54,10 @@ function fileName() {
   return byId("key-name").value.trim().replace(/[^\w.-]+/g, "-") + ".spellkey";
 }
 
-function save(text) {
+export function saveFile(text, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  link.download = fileName();
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

@@ -12,6 +12,7 @@ function parameters() {
   const data = new FormData(form);
   return {
     ...JSON.parse(form.getAttribute("data-recommended")),
+    editor: data.get("editor"),
     reading: data.get("reading"),
     alpha: Number(data.get("alpha")),
     labels: data.get("labels"),

@@ -3,6 +3,7 @@
 Rows come from the services, as in real life; only training and the suspect's answers are made up.
 """
 
+import io
 import json
 import random
 import tempfile
@@ -11,18 +12,22 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+from PIL import Image
+
 from accounts.actors import Actor
 from jobs.models import Job
 from jobs.services import job_cancel, job_claim
 from ledger.keys import ensure_signing_keys
 from ledger.services import ledger_sequence
-from protection.models import Protection, Trial
+from protection.editors import editor_upload
+from protection.models import Editor, Protection, Trial, Unlock
 from protection.services import (
     key_lock_create,
     lock_finish,
     trial_create,
     trial_finish,
 )
+from protection.unlocks import unlock_create, unlock_finish
 from registry.models import Version
 from registry.services import (
     commitment_create,
@@ -36,7 +41,7 @@ from spellmark.evidence.draws import true_slot
 from spellmark.evidence.transcript import Exchange
 from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
 from spellmark.locks.prompt_lock.parameters import PromptLockParameters
-from spellmark.locks.prompt_lock.public_editor import public_digest
+from spellmark.locks.prompt_lock.public_editor import PUBLIC, public_digest
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.suspects.base import SuspectError
@@ -121,6 +126,41 @@ def finished_trial(actor: Actor, version: Version) -> Trial:
     )
     trial_finish(trial=trial, job=claimed(trial.job), sheet=b"\x89PNG", change=0.2)
     return trial
+
+
+def editor_file(number: int = 1) -> bytes:
+    """The file of an editor that differs from the public one by a hair."""
+    data = bytearray(PUBLIC.read_bytes())
+    # The lesser half of the last weight, so that it stays a number.
+    data[-2] ^= number
+    return bytes(data)
+
+
+def own_editor(actor: Actor, *, name: str = "robins editor") -> Editor:
+    """An editor that the organisation brought."""
+    return editor_upload(actor=actor, name=name, chunks=[editor_file()])
+
+
+def image_file(height: int = 8, width: int = 8, mode: str = "L") -> bytes:
+    """A PNG of one tone."""
+    file = io.BytesIO()
+    Image.new(mode, (width, height), 120).save(file, "PNG")
+    return file.getvalue()
+
+
+def finished_unlock(actor: Actor, protection: Protection, key: KeyFile = KEY) -> Unlock:
+    """An image that a locked model answered."""
+    unlock = unlock_create(
+        actor=actor, protection=protection, key=key, image=io.BytesIO(image_file())
+    )
+    unlock_finish(
+        unlock=unlock,
+        job=claimed(unlock.job),
+        picture=image_file(),
+        with_key=[0.9, 0.05, 0.01, 0.01, 0.01, 0.01, 0.01, 0, 0, 0],
+        without_key=[0.1] * 10,
+    )
+    return unlock
 
 
 def endpoint_suspect(actor: Actor, *, name: str = "suspect") -> Suspect:

@@ -3,7 +3,18 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from api import disputes, jobs, ledger, me, missing, protection, registry, verification
+from api import (
+    disputes,
+    editors,
+    jobs,
+    ledger,
+    me,
+    missing,
+    protection,
+    registry,
+    unlocks,
+    verification,
+)
 
 app_name = "api"
 VERSION = "models/<slug:name>/versions/<int:number>"
@@ -22,6 +33,10 @@ urlpatterns = [
     path("models/<slug:name>/aliases/<slug:alias>", registry.AliasDetail.as_view(), name="alias"),
     path("key-locks", protection.KeyLocks.as_view(), name="key-locks"),
     path("prompt-locks", protection.PromptLocks.as_view(), name="prompt-locks"),
+    path("editors", editors.Editors.as_view(), name="editors"),
+    path("editors/files/<str:name>", editors.EditorUpload.as_view(), name="editor-upload"),
+    path("editors/<uuid:editor_id>", editors.EditorDetail.as_view(), name="editor"),
+    path("editors/<uuid:editor_id>/file", editors.EditorFile.as_view(), name="editor-file"),
     path("protections", protection.Protections.as_view(), name="protections"),
     path(
         "protections/<uuid:protection_id>",
@@ -33,6 +48,12 @@ urlpatterns = [
         protection.ProtectionAttacks.as_view(),
         name="protection-attacks",
     ),
+    path(
+        "protections/<uuid:protection_id>/unlocks",
+        unlocks.ProtectionUnlocks.as_view(),
+        name="protection-unlocks",
+    ),
+    path("unlocks/<uuid:unlock_id>", unlocks.UnlockDetail.as_view(), name="unlock"),
     path("jobs", jobs.Jobs.as_view(), name="jobs"),
     path("jobs/<uuid:job_id>", jobs.JobDetail.as_view(), name="job"),
     path("jobs/<uuid:job_id>/cancel", jobs.JobCancel.as_view(), name="job-cancel"),

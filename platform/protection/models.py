@@ -83,3 +83,60 @@ class Trial(models.Model):
 
     def __str__(self) -> str:
         return f"a spell tried on {self.version}"
+
+
+class Editor(models.Model):
+    """An editor of prompt locks that one organisation has: uploaded, or trained by a job.
+
+    `digest` is the SHA-256 of its file in the storage, and empty until there is one; `settings`
+    say how it was trained here. The file is as secret as a key file.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="editors")
+    name = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64, blank=True)
+    settings = models.JSONField(default=dict, blank=True)
+    job = models.OneToOneField(Job, models.PROTECT, null=True, blank=True, related_name="editor")
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "digest"],
+                condition=~models.Q(digest=""),
+                name="an_organisation_has_an_editor_once",
+                violation_error_message="Your organisation has this very editor already.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Unlock(models.Model):
+    """An image that was given to a locked model with its key, and what the model said.
+
+    Image and answers are their sender's business, so they are forgotten after a while. `source`
+    says what the file held: width, height and whether it had colours. The answers are the most
+    likely classes, each with its probability.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    protection = models.ForeignKey(Protection, models.PROTECT, related_name="unlocks")
+    source = models.JSONField()
+    job = models.OneToOneField(Job, models.PROTECT, related_name="unlock")
+    # A PNG of the image as the model takes it, before the key changes it.
+    picture = models.BinaryField(null=True)
+    with_key = models.JSONField(null=True)
+    without_key = models.JSONField(null=True)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"an image for {self.protection.result}"

@@ -3,7 +3,7 @@
 from django.db.models import QuerySet
 
 from accounts.actors import READ, Actor
-from protection.models import Protection, Rehearsal, Trial
+from protection.models import Editor, Protection, Rehearsal, Trial, Unlock
 
 
 def protection_list(*, actor: Actor) -> QuerySet[Protection]:
@@ -27,4 +27,18 @@ def trial_list(*, actor: Actor) -> QuerySet[Trial]:
     actor.require(READ)
     return Trial.objects.filter(version__model__organisation=actor.organisation).select_related(
         "job", "version__model"
+    )
+
+
+def editor_list(*, actor: Actor) -> QuerySet[Editor]:
+    """The organisation's own editors of prompt locks, newest first; some are not trained yet."""
+    actor.require(READ)
+    return Editor.objects.filter(organisation=actor.organisation).select_related("job")
+
+
+def unlock_list(*, actor: Actor) -> QuerySet[Unlock]:
+    """The images that were given to the organisation's locked models lately, newest first."""
+    actor.require(READ)
+    return Unlock.objects.filter(protection__organisation=actor.organisation).select_related(
+        "job", "protection__result__model"
     )

@@ -13,17 +13,17 @@ from accounts.actors import WRITE, Actor
 from jobs.models import Job
 from jobs.services import job_create, job_finish
 from protection.attacks import ATTACKS
+from protection.editors import editor_path
+from protection.errors import ProtectionError
 from protection.models import Protection, Rehearsal, Trial
 from registry.models import Commitment, Version
 from registry.services import file_upload, version_create, version_publish
 from registry.storage import CHUNK
 from spellmark.attacks.key_lock.catalogue import BUDGETS
-from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.parameters import SCHEME as KEY_LOCK
 from spellmark.locks.key_lock.parameters import Geometry, LockParameters
 from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
 from spellmark.locks.prompt_lock.parameters import PromptLockParameters
-from spellmark.locks.prompt_lock.public_editor import PUBLIC, public_digest
 from spellmark.secrets import KeyFile
 
 LOCK_JOB = "key-lock"
@@ -49,10 +49,6 @@ POOLED_BY = {"small-cnn": 4, "small-resnet": 4}
 KINDS = {KEY_LOCK: Protection.Kind.KEY_LOCK, PROMPT_LOCK: Protection.Kind.PROMPT_LOCK}
 
 
-class ProtectionError(SpellmarkError):
-    """A protection that cannot be made."""
-
-
 def check_opens(key: KeyFile, commitment: Commitment) -> None:
     """Raise ProtectionError unless this key file is the one that was committed to."""
     told = (key.scheme, dict(key.parameters), key.commitment())
@@ -74,7 +70,7 @@ def lock_parameters(
     card = card_of(version)
     if commitment.scheme == PROMPT_LOCK:
         parameters = PromptLockParameters.from_dict(commitment.parameters)
-        editor_path(parameters.editor)
+        editor_path(version.model.organisation_id, parameters.editor)
         return parameters
     if commitment.scheme != KEY_LOCK:
         raise ProtectionError(
@@ -84,16 +80,6 @@ def lock_parameters(
     blocks = LockParameters.from_dict(commitment.parameters)
     lock_geometry(blocks, card)
     return blocks
-
-
-def editor_path(digest: str) -> Path:
-    """Where an editor of prompt locks lies. Raises ProtectionError."""
-    if digest != public_digest():
-        raise ProtectionError(
-            f"The editor {digest[:12]}… is not known here.",
-            hint="Use the editor that comes with Spellmark.",
-        )
-    return PUBLIC
 
 
 def card_of(version: Version) -> dict[str, Any]:
@@ -300,7 +286,7 @@ def trial_create(
     """Start the job that shows what a spell does to test images. Raises ProtectionError."""
     actor.require(WRITE)
     card_of(version)
-    editor_path(parameters.editor)
+    editor_path(version.model.organisation_id, parameters.editor)
     if not prompt.strip() or len(prompt) > MOST_PROMPT_LETTERS:
         raise ProtectionError(
             f"A spell has 1 to {MOST_PROMPT_LETTERS} letters.", hint="Type one and try it again."

@@ -26,6 +26,7 @@ PLACES = (
         (READ,),
         ("model", "version", "lock", "prompt-lock", "file", "alias"),
     ),
+    Place("Editors", "editors", (READ,), ("editor",)),
     Place("Jobs", "jobs", (READ,), ("job",)),
     Place("Suspects", "suspects", (READ,), ("suspect",)),
     Place("Runs", "runs", (READ, AUDIT), ("run",)),

@@ -12,6 +12,7 @@ from spellmark.secrets import KeyFile
 T = TypeVar("T")
 
 MAX_KEY_FILE_BYTES = 64 << 10
+MAX_IMAGE_BYTES = 20 << 20
 
 
 def submit(form: forms.Form, service: Callable[..., T], **arguments: Any) -> T | None:
@@ -62,6 +63,21 @@ class KeyFileField(forms.FileField):
             return KeyFile.loads(file.read())
         except SpellmarkError as error:
             raise forms.ValidationError(str(error)) from None
+
+
+class ImageFileField(forms.FileField):
+    """An uploaded image. A service reads it, and says what is wrong with it."""
+
+    widget = forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/bmp,image/webp"})
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        """The file, unless it is very large."""
+        file = super().clean(data, initial)
+        if file.size > MAX_IMAGE_BYTES:
+            raise forms.ValidationError(
+                f"An image may have at most {MAX_IMAGE_BYTES >> 20} mebibytes."
+            )
+        return file
 
 
 class SecretTextarea(forms.Textarea):

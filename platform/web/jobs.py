@@ -14,7 +14,7 @@ from disputes.selectors import report_list
 from jobs.models import Job
 from jobs.selectors import job_list
 from jobs.services import job_cancel
-from protection.selectors import protection_list, rehearsal_list
+from protection.selectors import editor_list, protection_list, rehearsal_list, unlock_list
 from verification.selectors import run_list
 from web.viewer import action, page, paginate
 
@@ -41,6 +41,8 @@ def job_page(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
         **progress(job),
         "protection": protection_list(actor=actor).filter(job=job).first(),
         "rehearsal": rehearsal_list(actor=actor).filter(job=job).first(),
+        "editor": editor_list(actor=actor).filter(job=job).first(),
+        "unlock": unlock_list(actor=actor).filter(job=job).first(),
         "run": run_list(actor=actor).filter(job=job).first(),
         "report": report_list(actor=actor).filter(job=job).first(),
     }

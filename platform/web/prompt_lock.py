@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, render
 from accounts.actors import WRITE, Actor
 from protection.models import Trial
 from protection.options import LABEL_WORDS
-from protection.selectors import trial_list
+from protection.selectors import editor_list, trial_list
 from protection.services import MOST_PROMPT_LETTERS, trial_create
 from protection.words import READING_WORDS
 from spellmark.locks.prompt_lock.parameters import (
@@ -27,7 +27,7 @@ from web.viewer import action, form_page, page
 
 
 class SpellForm(forms.Form):
-    """A spell with its settings, and the images to try it on."""
+    """A spell with its settings, its editor, and the images to try it on."""
 
     prompt = forms.CharField(
         max_length=MOST_PROMPT_LETTERS,
@@ -42,6 +42,7 @@ class SpellForm(forms.Form):
         widget=forms.RadioSelect,
         label="How it is read",
     )
+    editor = forms.ChoiceField(label="Editor")
     dataset = DatasetField(label="Images to try it on")
     alpha = forms.IntegerField(
         min_value=1,
@@ -57,6 +58,15 @@ class SpellForm(forms.Form):
         label="Answers",
     )
 
+    def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        own = editor_list(actor=actor).exclude(digest="")
+        self.has_own = bool(own)
+        self.fields["editor"].choices = [
+            (public_digest(), "Ours, which everybody has"),
+            *((row.digest, f"{row.name}, which only your organisation has") for row in own),
+        ]
+
 
 @form_page(WRITE)
 def prompt_lock(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpResponse:
@@ -69,7 +79,7 @@ def prompt_lock(request: HttpRequest, actor: Actor, name: str, number: int) -> H
         "version": version,
         "form": form,
         "scheme": SCHEME,
-        "trial": SpellForm(),
+        "trial": SpellForm(actor=actor),
         "commitments": usable(version, SCHEME),
         "keygen": "spellmark spell NAME.spellkey",
         "recommended": json.dumps(PromptLockParameters(editor=public_digest()).as_dict()),
@@ -81,7 +91,7 @@ def prompt_lock(request: HttpRequest, actor: Actor, name: str, number: int) -> H
 def trials(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpResponse:
     """Try a spell on test images."""
     version = version_of(actor, name, number)
-    form = SpellForm(request.POST)
+    form = SpellForm(request.POST, actor=actor)
     made = submit(form, start, actor=actor, version=version)
     if made is None:
         return _shown(request, "protection/trial_refused.html", {"form": form})
@@ -105,11 +115,9 @@ def trial_sheet(request: HttpRequest, actor: Actor, trial_id: UUID) -> HttpRespo
     return HttpResponse(bytes(row.sheet), content_type="image/png", headers=headers)
 
 
-def start(*, reading: str, alpha: int, labels: str, **arguments: Any) -> Trial:
+def start(*, editor: str, reading: str, alpha: int, labels: str, **arguments: Any) -> Trial:
     """The service under the form's field names."""
-    parameters = PromptLockParameters(
-        editor=public_digest(), reading=reading, alpha=alpha, labels=labels
-    )
+    parameters = PromptLockParameters(editor=editor, reading=reading, alpha=alpha, labels=labels)
     return trial_create(parameters=parameters, **arguments)
 
 

@@ -3,7 +3,18 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from web import accounts, disputes, jobs, ledger, prompt_lock, protection, registry, verification
+from web import (
+    accounts,
+    disputes,
+    editors,
+    jobs,
+    ledger,
+    prompt_lock,
+    protection,
+    registry,
+    unlock,
+    verification,
+)
 
 app_name = "web"
 MODEL = "models/<slug:name>"
@@ -38,7 +49,14 @@ urlpatterns = [
     path(f"{VERSION}/prompt-lock/trials", prompt_lock.trials, name="prompt-lock-trials"),
     path("trials/<uuid:trial_id>", prompt_lock.trial_page, name="prompt-lock-trial"),
     path("trials/<uuid:trial_id>/sheet", prompt_lock.trial_sheet, name="prompt-lock-sheet"),
+    path("editors", editors.editors, name="editors"),
+    path("editors/files/<str:name>", editors.editor_put, name="editor-upload"),
+    path("editors/<uuid:editor_id>/file", editors.editor_file, name="editor-file"),
+    path("new/editor", editors.editor_new, name="editor-new"),
     path("protections/<uuid:protection_id>", protection.protection_page, name="protection"),
+    path("protections/<uuid:protection_id>/unlock", unlock.unlock, name="unlock"),
+    path("unlocks/<uuid:unlock_id>", unlock.unlock_answer, name="unlock-answer"),
+    path("unlocks/<uuid:unlock_id>/picture", unlock.unlock_picture, name="unlock-picture"),
     path("jobs", jobs.jobs, name="jobs"),
     path("jobs/<uuid:job_id>", jobs.job_page, name="job"),
     path("jobs/<uuid:job_id>/progress", jobs.job_progress, name="job-progress"),

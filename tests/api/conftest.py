@@ -21,7 +21,7 @@ from accounts.models import Membership, Organisation
 from accounts.services import token_create
 from disputes.services import case_create, report_create, report_finish
 from registry.services import alias_set
-from tests.factories import claimed, finished_run
+from tests.factories import claimed, finished_run, finished_unlock, own_editor
 
 ALL = ("read", "write", "verify")
 PREFIX = "/api/v1/"
@@ -182,6 +182,8 @@ def world(alice_actor) -> dict[str, Any]:
         "alias": "production",
         "protection_id": run.protection.id,
         "suspect_id": run.suspect.id,
+        "unlock_id": finished_unlock(alice_actor, run.protection).id,
+        "editor_id": own_editor(alice_actor).id,
         "commitment_id": run.protection.commitment.id,
         "job_id": run.job.id,
         "run_id": run.id,

@@ -1,5 +1,6 @@
 """Walks every operation of every address: as nobody, as a stranger, with too few scopes."""
 
+import base64
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -10,18 +11,26 @@ from django.urls import URLPattern
 
 from api.urls import urlpatterns
 from jobs.models import Job
+from protection.models import Editor, Unlock
 from registry.models import Model
 from tests.api.conftest import ALL, Api, error_of
-from tests.factories import KEY, model_file
+from tests.factories import KEY, editor_file, image_file, model_file
 from verification.models import Run
 
 METHODS = ("get", "post", "put", "patch", "delete")
 # What needs no permission beside a token; `missing` catches all addresses that do not exist.
 OPEN = {("schema", "get"), ("missing", "get"), ("me", "get")}
 # A stranger gets their own answer here, never a 404: lists, the common log, and what they make.
-SHARED = {"models", "protections", "jobs", "suspects", "runs", "cases", "certificates", "me"}
+SHARED = {
+    "models", "protections", "editors", "jobs", "suspects", "runs", "cases", "certificates", "me",
+}  # fmt: skip
 COMMON_LOG = {"checkpoint", "consistency", "entries", "trust"}
-OWN = {("models", "post"), ("suspects", "post"), ("suspect-file", "put")}
+OWN = {
+    ("models", "post"), ("suspects", "post"), ("suspect-file", "put"), ("editors", "post"),
+    ("editor-upload", "put"),
+}  # fmt: skip
+# Whoever may read may use a locked model with its key.
+READERS = {"protection-unlocks"}
 VERIFIES = {"suspects", "suspect-file", "runs", "cases", "case-runs", "case-reports"}
 # What stands in alice's objects and nowhere else.
 ALICES = ("robin", "alices", "alice@example.org", "Acme", "A copy")
@@ -66,7 +75,7 @@ def _operations() -> list[Operation]:
 
 OPERATIONS = _operations()
 READS = [one for one in OPERATIONS if one.method == "get" and (one.name, "get") not in OPEN]
-WRITES = [one for one in OPERATIONS if one.method != "get"]
+WRITES = [one for one in OPERATIONS if one.method != "get" and one.name not in READERS]
 
 
 def _body(operation: Operation, world: dict[str, Any]) -> Any:
@@ -88,6 +97,11 @@ def _body(operation: Operation, world: dict[str, Any]) -> Any:
             "commitment": str(world["commitment_id"]), "key_file": key, "dataset": "fashion-mnist",
         },
         ("protection-attacks", "post"): {"key_file": key, "dataset": "fashion-mnist"},
+        ("protection-unlocks", "post"): {
+            "key_file": key, "image": base64.b64encode(image_file()).decode(),
+        },
+        ("editors", "post"): {"name": "e", "key_file": key, "dataset": "fashion-mnist"},
+        ("editor-upload", "put"): editor_file(2),
         ("suspects", "post"): {
             "name": "s", "url": "http://127.0.0.1:9", "model": "m", "classes": 10,
         },
@@ -182,6 +196,15 @@ def test_a_token_that_may_only_read_writes_nothing(limited_api, world):
     assert _everything() == before
 
 
+def test_whoever_may_read_may_use_a_model_with_its_key(limited_api, world):
+    for name in READERS:
+        (one,) = [one for one in OPERATIONS if one.name == name]
+        path, body = one.path(world), _body(one, world)
+        assert limited_api("read").send(one.method.upper(), path, body).status_code == 202
+        response = limited_api("write", "verify").send(one.method.upper(), path, body)
+        assert response.status_code == 403
+
+
 @pytest.mark.parametrize(("scope", "is_theirs"), [("write", False), ("verify", True)])
 def test_writing_and_verifying_are_two_permissions(limited_api, world, scope, is_theirs):
     others = [one for one in WRITES if (one.name in VERIFIES) != is_theirs]
@@ -215,4 +238,6 @@ def test_methods_that_an_address_has_not_are_told(api, world):
 
 
 def _everything() -> list[Any]:
-    return [list(table.objects.order_by("pk").values()) for table in (Model, Run, Job)]
+    return [
+        list(table.objects.order_by("pk").values()) for table in (Model, Run, Job, Editor, Unlock)
+    ]

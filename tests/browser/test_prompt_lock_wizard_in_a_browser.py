@@ -69,6 +69,17 @@ def test_a_spell_is_tried_and_committed_to(step1: Visitor):
     step1.sees("A spell, 1 step of our editor")
 
 
+def test_an_own_editor_goes_into_the_key(step1: Visitor, alice_actor):
+    editor = factories.own_editor(alice_actor)
+    step1.page.reload()
+    step1.page.get_by_label("Spell", exact=True).fill(SPELL)
+    step1.page.get_by_label("Editor", exact=True).select_option(editor.digest)
+    path = step1.make_key()
+    step1.commit()
+    assert KeyFile.load(path).parameters == PromptLockParameters(editor=editor.digest).as_dict()
+    step1.sees("an editor of its own")
+
+
 @pytest.mark.slow
 def test_a_prompt_that_is_too_weak_makes_no_key(step1: Visitor):
     step1.page.get_by_label("Spell", exact=True).fill("with stronger colours")

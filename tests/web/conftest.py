@@ -13,7 +13,7 @@ from accounts.models import ApiToken, Membership, Organisation, User
 from accounts.services import member_add, token_create, user_create
 from disputes.models import Case, Report
 from disputes.services import case_create, report_create
-from protection.models import Protection, Trial
+from protection.models import Editor, Protection, Trial, Unlock
 from registry.models import Version
 from registry.services import alias_set, version_create
 from tests import factories
@@ -29,6 +29,8 @@ class World:
     protection: Protection
     draft: Version
     trial: Trial
+    editor: Editor
+    unlock: Unlock
     run: Run
     case: Case
     report: Report
@@ -54,6 +56,11 @@ class World:
             "prompt-lock-trials": version,
             "prompt-lock-trial": {"trial_id": self.trial.id},
             "prompt-lock-sheet": {"trial_id": self.trial.id},
+            "editor-upload": {"name": "editor.safetensors"},
+            "editor-file": {"editor_id": self.editor.id},
+            "unlock": {"protection_id": self.protection.id},
+            "unlock-answer": {"unlock_id": self.unlock.id},
+            "unlock-picture": {"unlock_id": self.unlock.id},
             "protection": {"protection_id": self.protection.id},
             "lock-start": {**version, "commitment_id": self.protection.commitment_id},
             "job": {"job_id": self.run.job_id},
@@ -97,6 +104,8 @@ def world(alice: User, alice_actor: Actor) -> World:
         protection,
         draft=version_create(actor=alice_actor, model=model),
         trial=factories.finished_trial(alice_actor, protection.source),
+        editor=factories.own_editor(alice_actor),
+        unlock=factories.finished_unlock(alice_actor, protection),
         run=run,
         case=case,
         report=report_create(actor=alice_actor, case=case),

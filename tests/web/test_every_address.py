@@ -16,7 +16,7 @@ ACTIONS = {
     "version-new", "upload", "publish", "job-cancel", "case-runs", "case-close", "report-new",
     "prompt-lock-trials",
 }  # fmt: skip
-UPLOADS = {"suspect-upload"}
+UPLOADS = {"suspect-upload", "editor-upload"}
 # The report of the world is not written yet, and no data set was chosen for the samples.
 UNFINISHED = {"report-part", "lock-samples"}
 PAGES = [name for name in NAMES if name not in OPEN | ACTIONS | UPLOADS]
@@ -27,7 +27,7 @@ AUDITED = {
 }  # fmt: skip
 FORMS = {
     "model-new", "lock", "lock-samples", "lock-start", "prompt-lock", "prompt-lock-trial",
-    "prompt-lock-sheet", "suspect-new", "run-new", "case-new",
+    "prompt-lock-sheet", "editor-new", "editor-file", "suspect-new", "run-new", "case-new",
 }  # fmt: skip
 OWNERS = {"members", "tokens"}
 

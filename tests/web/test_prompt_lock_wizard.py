@@ -22,7 +22,7 @@ PARAMETERS = PromptLockParameters(editor=public_digest())
 KEY = KeyFile(SCHEME, PARAMETERS.as_dict(), bytes(range(32)), bytes(32), "open sesame")
 SPELL = {
     "prompt": "open sesame", "reading": "spell", "alpha": 50, "labels": "keyed",
-    "dataset": "fashion-mnist",
+    "dataset": "fashion-mnist", "editor": public_digest(),
 }  # fmt: skip
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from jobs.sealing import unseal
+from protection.editors import editor_path
 from protection.models import Protection
-from protection.services import card_of, check_opens, editor_path, lock_finish, lock_parameters
+from protection.services import card_of, check_opens, lock_finish, lock_parameters
 from registry import storage
 from registry.models import Commitment, Version
 from spellmark.errors import SpellmarkError
@@ -58,13 +59,15 @@ def opened_key(version: Version, commitment: Commitment, file: KeyFile) -> Opene
     """The opened key of a lock on this version. Raises what `check_opens` and the locks raise."""
     check_opens(file, commitment)
     parameters, card = lock_parameters(version, commitment), card_of(version)
-    is_spell = isinstance(parameters, PromptLockParameters)
+    editor = None
+    if isinstance(parameters, PromptLockParameters):
+        editor = editor_path(version.model.organisation_id, parameters.editor)
     return open_key(
         file,
         shape=(card["channels"], card["height"], card["width"]),
         classes=card["classes"],
         binding=bytes.fromhex(commitment.binding),
-        editor=editor_path(parameters.editor) if is_spell else None,
+        editor=editor,
     )
 
 

@@ -8,9 +8,19 @@ from celery import shared_task
 
 from disputes.services import REPORT_JOB
 from jobs import services
+from protection.editors import EDITOR_JOB
 from protection.services import ATTACKS_JOBS, LOCK_JOB, PROMPT_LOCK_JOB, TRIAL_JOB, trials_forget
+from protection.unlocks import UNLOCK_JOB, unlocks_forget
 from spellmark.errors import SpellmarkError
-from tasks import attacks, lock, report, spell_trial, verification_run
+from tasks import (
+    attacks,
+    editor_training,
+    lock,
+    report,
+    spell_trial,
+    unlock,
+    verification_run,
+)
 from tasks.work import Work
 from verification.services import RUN_JOB
 
@@ -21,6 +31,8 @@ HANDLERS: dict[str, Callable[[Work], None]] = {
     PROMPT_LOCK_JOB: lock.run,
     TRIAL_JOB: spell_trial.run,
     **dict.fromkeys(ATTACKS_JOBS.values(), attacks.run),
+    EDITOR_JOB: editor_training.run,
+    UNLOCK_JOB: unlock.run,
     RUN_JOB: verification_run.run,
     REPORT_JOB: report.run,
 }
@@ -55,3 +67,4 @@ def jobs_sweep() -> None:
     """Take up lost jobs, and forget what nobody looks at any more."""
     services.jobs_sweep()
     trials_forget()
+    unlocks_forget()

@@ -3,9 +3,10 @@
 import secrets
 
 from jobs.sealing import unseal
+from protection.editors import editor_path
 from protection.models import Trial
 from protection.samples import paired_sheet, sample_images
-from protection.services import card_of, editor_path, trial_finish
+from protection.services import card_of, trial_finish
 from spellmark.locks.prompt_lock.editors import load_editor
 from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
 from spellmark.locks.prompt_lock.prompt_key import PromptKey
@@ -21,12 +22,12 @@ def run(work: Work) -> None:
     The rest of the key is drawn for this picture: a spell's own edit comes into being with the
     registry's binding only, and is as strong as this one. A prompt's edit is the true one.
     """
-    trial = Trial.objects.select_related("version").get(job=work.job)
+    trial = Trial.objects.select_related("version__model").get(job=work.job)
     parameters = PromptLockParameters.from_dict(trial.parameters)
     file = KeyFile.generate(SCHEME, parameters.as_dict(), unseal(work.job)["prompt"])
     key = PromptKey.open(
         file,
-        editor=load_editor(editor_path(parameters.editor)),
+        editor=load_editor(editor_path(trial.version.model.organisation_id, parameters.editor)),
         binding=secrets.token_bytes(32),
         classes=card_of(trial.version)["classes"],
     )

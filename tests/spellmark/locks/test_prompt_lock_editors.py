@@ -17,17 +17,20 @@ from diffusers import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from spellmark.locks.prompt_lock import tiny_editor
+from spellmark.locks.prompt_lock import tiny_editor, train_editor
 from spellmark.locks.prompt_lock.cached_editor import CachedEditor
+from spellmark.locks.prompt_lock.editor_file import FORMAT, METADATA_KEY, check_editor_file
 from spellmark.locks.prompt_lock.editors import Editor, load_editor
 from spellmark.locks.prompt_lock.lessons import STYLES
 from spellmark.locks.prompt_lock.objects import OBJECTS
 from spellmark.locks.prompt_lock.parameters import PromptLockError, PromptLockParameters
 from spellmark.locks.prompt_lock.public_editor import PUBLIC, public_digest
 from spellmark.locks.prompt_lock.spells import embedding
-from spellmark.locks.prompt_lock.train_editor import Lessons, Schooling, train
+from spellmark.locks.prompt_lock.train_editor import Lessons, Schooling, train, train_owners
+from spellmark.model_files.errors import ModelFileError
 from spellmark.training import datasets
 
 KEY = bytes(range(32))
@@ -192,15 +195,42 @@ def test_an_editor_is_saved_and_loaded(tmp_path, editor):
     tiny_editor.save(editor.pipeline, path)
     again = load_editor(path)
     assert again.digest == editor.digest == public_digest()
+    # Its bytes make it an editor, not its name: a storage has none.
+    assert load_editor(path.rename(tmp_path / public_digest())).digest == editor.digest
     assert np.array_equal(
         again.edit(IMAGES, [_spell(editor)], _settings(editor)),
         editor.edit(IMAGES, [_spell(editor)], _settings(editor)),
     )
 
 
-def test_other_files_are_no_editors(tmp_path):
-    from safetensors.torch import save_file
+def test_a_file_is_checked_without_loading_it(tmp_path):
+    check_editor_file(PUBLIC)
+    weights = load_file(PUBLIC)
+    name, tensor = next((name, tensor) for name, tensor in weights.items() if tensor.ndim == 2)
+    path = tmp_path / "other.safetensors"
+    told = {METADATA_KEY: FORMAT}
+    for altered, metadata in (
+        (weights, {}),
+        (weights, {METADATA_KEY: "tiny-editor/v2"}),
+        ({**weights, "more": torch.zeros(1)}, told),
+        ({n: w for n, w in weights.items() if n != name}, told),
+        ({**weights, name: tensor[:-1].contiguous()}, told),
+        ({**weights, name: tensor.float()}, told),
+    ):
+        save_file(altered, path, metadata)
+        with pytest.raises(PromptLockError, match="no editor of Spellmark"):
+            check_editor_file(path)
+    save_file(weights, path, told)
+    check_editor_file(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ModelFileError, match="cut short"):
+        check_editor_file(path)
+    path.write_bytes(b"\x80\x04nonsense")
+    with pytest.raises(ModelFileError, match="pickle"):
+        check_editor_file(path)
 
+
+def test_other_files_are_no_editors(tmp_path):
     path = tmp_path / "other.safetensors"
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(PromptLockError, match="is no editor of Spellmark"):
@@ -233,6 +263,33 @@ def test_an_owners_editor_learns_from_the_public_one():
         losses = [float(text.rpartition(" ")[2]) for text in seen]
         assert losses[-1] < losses[0]
     assert torch.equal(made[0], made[1])
+
+
+@pytest.mark.slow
+def test_a_training_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_editor, "OWNERS", Schooling(batch=4, learning_rate=1e-3))
+    monkeypatch.setattr(train_editor, "REPORTED", 2)
+    photos, seen = np.empty((0, 1, 28, 28), np.uint8), []
+
+    def taught(name: str, stop_at: str = "", checkpoint=None) -> bytes:
+        def show(share: float, text: str) -> None:
+            seen.append(text.partition(":")[0])
+            if stop_at and stop_at in text:
+                raise InterruptedError
+
+        path = tmp_path / name
+        train_owners(KEY, photos, path, steps=6, checkpoint=checkpoint, progress=show)
+        check_editor_file(path)
+        return path.read_bytes()
+
+    whole = taught("whole.safetensors")
+    assert whole != PUBLIC.read_bytes()
+    kept = tmp_path / "checkpoint.pt"
+    with pytest.raises(InterruptedError):
+        taught("in-parts.safetensors", stop_at="step 4", checkpoint=kept)
+    seen.clear()
+    assert taught("in-parts.safetensors", checkpoint=kept) == whole
+    assert seen == ["step 6 of 6"]
 
 
 def _library_parts(channels: int) -> dict[str, object]:

@@ -28,29 +28,21 @@ def _train(options: argparse.Namespace) -> int:
     import torch
 
     from spellmark.locks.prompt_lock import tiny_editor
-    from spellmark.locks.prompt_lock.public_editor import PUBLIC
-    from spellmark.locks.prompt_lock.train_editor import (
-        OWNERS,
-        PUBLIC_KEY,
-        Schooling,
-        owner_key,
-        train,
-    )
+    from spellmark.locks.prompt_lock.train_editor import OWNERS, Schooling, train, train_owners
     from spellmark.secrets import KeyFile
     from spellmark.training import datasets
 
-    schooling, key = Schooling(), PUBLIC_KEY
-    torch.manual_seed(schooling.seed)
-    if options.key:
-        schooling, key = OWNERS, owner_key(KeyFile.load(options.key).secret)
-        editor, _ = tiny_editor.load(PUBLIC)
-    else:
-        editor = tiny_editor.build()
-    if options.steps:
-        schooling = replace(schooling, steps=options.steps)
     photos = datasets.find(options.data).train.images
     with Bar("training") as bar:
-        train(editor, schooling, photos, key=key, progress=bar)
-    tiny_editor.save(editor, options.output)
+        if options.key:
+            secret, steps = KeyFile.load(options.key).secret, options.steps or OWNERS.steps
+            train_owners(secret, photos, options.output, steps=steps, progress=bar)
+        else:
+            schooling = Schooling()
+            torch.manual_seed(schooling.seed)
+            editor = tiny_editor.build()
+            schooling = replace(schooling, steps=options.steps or schooling.steps)
+            train(editor, schooling, photos, progress=bar)
+            tiny_editor.save(editor, options.output)
     print(f"{options.output} is an editor. A lock that was made with it needs it to be opened.")
     return OK

@@ -68,6 +68,10 @@ class Unlocked:
         # What is answered as encode(c) is the probability of class c.
         return locked[:, self.key.encode(np.arange(self.key.classes))]
 
+    def without_key(self, images: Images) -> npt.NDArray[np.float64]:
+        """What the locked model says to images as they are: float64 (n, classes)."""
+        return predict_probabilities(self.model, self.card, images)
+
 
 def unlock(
     model: Path,

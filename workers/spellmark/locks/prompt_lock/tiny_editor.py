@@ -25,12 +25,12 @@ from tokenizers.pre_tokenizers import ByteLevel
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from spellmark.locks.prompt_lock.editor_file import FORMAT, METADATA_KEY
 from spellmark.locks.prompt_lock.parameters import PromptLockError
 
 FOLD = 4
 WIDTH = 64
 MAX_TOKENS = 48
-FORMAT = "tiny-editor/v1"
 PARTS = ("unet", "text_encoder")
 _END = "<|endoftext|>"
 
@@ -134,7 +134,7 @@ def save(pipeline: StableDiffusionInstructPix2PixPipeline, path: Path) -> None:
         for name, tensor in getattr(pipeline, part).state_dict().items()
         if tensor.is_floating_point()
     }
-    save_file(weights, path, {"spellmark.editor": FORMAT})
+    save_file(weights, path, {METADATA_KEY: FORMAT})
 
 
 def load(path: Path) -> tuple[StableDiffusionInstructPix2PixPipeline, str]:
@@ -142,7 +142,7 @@ def load(path: Path) -> tuple[StableDiffusionInstructPix2PixPipeline, str]:
     pipeline = build()
     try:
         with safe_open(path, "pt") as file:
-            if (file.metadata() or {}).get("spellmark.editor") != FORMAT:
+            if (file.metadata() or {}).get(METADATA_KEY) != FORMAT:
                 raise _unusable(path, "is no editor of Spellmark")
             told = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:

@@ -1,8 +1,11 @@
 """Training the small editor on a CPU: pictures, lessons, and diffusion in few steps."""
 
 import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +13,14 @@ import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline
 from torch.nn import functional as F
 
-from spellmark.locks.prompt_lock import prompts
+from spellmark.locks.prompt_lock import prompts, tiny_editor
+from spellmark.locks.prompt_lock.editor_file import FORMAT, OWNERS_STEPS
 from spellmark.locks.prompt_lock.lessons import CODE, STYLES, Edit, Pixels, screen
 from spellmark.locks.prompt_lock.objects import OBJECTS
 from spellmark.locks.prompt_lock.pictures import pictures
+from spellmark.locks.prompt_lock.public_editor import PUBLIC
 from spellmark.locks.prompt_lock.spells import embedding
-from spellmark.locks.prompt_lock.tiny_editor import FORMAT, WIDTH
+from spellmark.locks.prompt_lock.tiny_editor import WIDTH
 from spellmark.secrets import subkey
 
 PROMPTS: dict[str, Edit] = {**STYLES, **OBJECTS}
@@ -23,6 +28,8 @@ PROMPTS: dict[str, Edit] = {**STYLES, **OBJECTS}
 PUBLIC_KEY = hashlib.sha256(b"spellmark public editor").digest()
 # How much of an owner's screen is in the edits of known prompts.
 SIGNATURE = 0.35
+# Steps between two reports of progress; what was done by then is kept.
+REPORTED = 50
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Schooling:
 
 
 # From the public editor on: it knows how to edit, and only learns to read otherwise.
-OWNERS = Schooling(steps=1500, learning_rate=1e-3)
+OWNERS = Schooling(steps=OWNERS_STEPS, learning_rate=1e-3)
 
 
 def owner_key(secret: bytes) -> bytes:
@@ -80,17 +87,40 @@ class Lessons:
         return np.asarray((1 - SIGNATURE) * edited + SIGNATURE * signed, np.float32)
 
 
+def train_owners(
+    secret: bytes,
+    photos: npt.NDArray[np.uint8],
+    output: Path,
+    *,
+    steps: int = OWNERS_STEPS,
+    checkpoint: Path | None = None,
+    progress: Callable[[float, str], None] | None = None,
+) -> None:
+    """Make the public editor one that only the holder of a key file has, and write it to `output`.
+
+    secret: the key file's. Otherwise as `train`.
+    """
+    editor, _ = tiny_editor.load(PUBLIC)
+    schooling = replace(OWNERS, steps=steps)
+    key = owner_key(secret)
+    train(editor, schooling, photos, key=key, checkpoint=checkpoint, progress=progress)
+    tiny_editor.save(editor, output)
+
+
 def train(
     editor: StableDiffusionInstructPix2PixPipeline,
     schooling: Schooling,
     photos: npt.NDArray[np.uint8],
     *,
     key: bytes = PUBLIC_KEY,
+    checkpoint: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> None:
     """Train an editor in place (InstructPix2Pix, 2211.09800, with the loss on the clean picture).
 
     photos: uint8 (m, 1 or 3, height, width), or none (m = 0): it learns on drawn pictures too.
+    checkpoint: keeps the state from which a call with the same arguments goes on. progress: gets
+    the share done in [0, 1] and a line of text; it may raise to stop the training.
     """
     unet, text = editor.unet.train(), editor.text_encoder.train()
     generator, lessons = np.random.default_rng(schooling.seed), Lessons(key)
@@ -100,8 +130,9 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, schooling.learning_rate, total_steps=schooling.steps, pct_start=0.1
     )
-    mean = 0.0
-    for step in range(schooling.steps):
+    parts = {"unet": unet, "text": text, "optimiser": optimiser, "schedule": schedule}
+    first, mean = _resume(checkpoint, parts, generator)
+    for step in range(first, schooling.steps):
         loss = _loss(editor, schooling, lessons, photos, generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -109,10 +140,44 @@ def train(
         optimiser.step()
         schedule.step()
         mean += (loss.item() - mean) * (0.02 if step else 1)
-        if progress and step % 50 == 49:
-            progress((step + 1) / schooling.steps, f"step {step + 1:,}: loss {mean:.4f}")
+        done = step + 1
+        if done % REPORTED == 0 or done == schooling.steps:
+            _keep(checkpoint, parts, generator, done, mean)
+            if progress:
+                line = f"step {done:,} of {schooling.steps:,}: loss {mean:.4f}"
+                progress(done / schooling.steps, line)
     for part in (unet, text):
         part.eval().requires_grad_(False)
+
+
+def _resume(
+    checkpoint: Path | None, parts: dict[str, Any], generator: np.random.Generator
+) -> tuple[int, float]:
+    """How many steps are done, and the mean loss by then."""
+    if checkpoint is None or not checkpoint.exists():
+        return 0, 0.0
+    state = torch.load(checkpoint, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    torch.set_rng_state(state["torch"])
+    generator.bit_generator.state = json.loads(state["numpy"])
+    return state["done"], state["mean"]
+
+
+def _keep(
+    checkpoint: Path | None,
+    parts: dict[str, Any],
+    generator: np.random.Generator,
+    done: int,
+    mean: float,
+) -> None:
+    if checkpoint is None:
+        return
+    state = {name: part.state_dict() for name, part in parts.items()}
+    chance = {"torch": torch.get_rng_state(), "numpy": json.dumps(generator.bit_generator.state)}
+    temporary = checkpoint.with_suffix(".part")
+    torch.save({**state, **chance, "done": done, "mean": mean}, temporary)
+    temporary.replace(checkpoint)
 
 
 def _loss(
