@@ -99,8 +99,6 @@ def _variants() -> dict[str, tuple[LockParameters, Negatives, str]]:
     published = LockParameters(block=4, steps="shuffle", labels="plain")
     return {
         "default": (DEFAULT, Negatives(), "full"),
-        "shuffle": (LockParameters(block=4, steps="shuffle"), Negatives(), "full"),
-        "flip": (LockParameters(block=4, steps="flip"), Negatives(), "full"),
         "shuffle+flip": (LockParameters(block=4, steps="shuffle+flip"), Negatives(), "full"),
         "a table for every value": (hardened, Negatives(), "quick"),
         "shuffle, as published": (published, Negatives(share=0), "quick"),
