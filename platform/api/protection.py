@@ -80,7 +80,7 @@ class PromptLockInput(KeyLockInput):
     How images are edited stands in the key file and in the commitment, all but the spell.
     """
 
-    epochs = serializers.IntegerField(min_value=1, max_value=1000, default=6)
+    epochs = serializers.IntegerField(min_value=1, max_value=1000, default=12)
     images = serializers.IntegerField(min_value=100, default=12_000)
     wrong_keys = serializers.IntegerField(
         min_value=LEAST_WRONG_SPELLS, max_value=100_000, default=LEAST_WRONG_SPELLS

@@ -134,7 +134,7 @@ def prompt_lock_create(
     commitment: Commitment,
     key: KeyFile,
     dataset: str,
-    epochs: int = 6,
+    epochs: int = 12,
     images: int = 12_000,
     wrong_keys: int = LEAST_WRONG_SPELLS,
     seeds: int = 3,

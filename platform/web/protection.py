@@ -135,7 +135,7 @@ class PromptLockForm(LockForm):
     epochs = forms.IntegerField(
         min_value=1,
         max_value=1000,
-        initial=6,
+        initial=12,
         label="Rounds of training",
         help_text="More rounds win back accuracy and take longer.",
     )

@@ -48,7 +48,7 @@ def test_a_prompt_lock_is_started_and_its_spell_stays_sealed(api, robin):
 
 def test_the_defaults_need_no_settings(api, robin):
     settings = _start(api, _file()).json()["settings"]
-    assert settings == {"epochs": 6, "images": 12_000, "wrongKeys": 100, "seeds": 3}
+    assert settings == {"epochs": 12, "images": 12_000, "wrongKeys": 100, "seeds": 3}
 
 
 @pytest.mark.parametrize(

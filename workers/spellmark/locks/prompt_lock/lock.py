@@ -18,7 +18,7 @@ from spellmark.training.segmentation import SegmentationSplit
 
 Images = npt.NDArray[np.uint8]
 
-RECIPE = Recipe(epochs=6, learning_rate=4e-3)
+RECIPE = Recipe(epochs=12, learning_rate=4e-3)
 CHUNK = 256
 # Of the time a lock takes, about how much goes into edits of the small editor.
 EDITING_SHARE = 0.3
