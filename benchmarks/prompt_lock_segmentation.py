@@ -20,12 +20,17 @@ from result import report
 from spellmark.locks.prompt_lock.cached_editor import CachedEditor
 from spellmark.locks.prompt_lock.editors import Editor, load_editor
 from spellmark.locks.prompt_lock.image_operations import TRAINED
-from spellmark.locks.prompt_lock.negatives import EXTRA, NONE, POLICIES, UNIFORM, Negatives
+from spellmark.locks.prompt_lock.negatives import EXTRA, NONE, POLICIES, UNIFORM
 from spellmark.locks.prompt_lock.parameters import PROMPT, SCHEME, SPELL, PromptLockParameters
 from spellmark.locks.prompt_lock.prompt_key import PromptKey, blend
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.locks.prompt_lock.report_card import near_edits
-from spellmark.locks.prompt_lock.segmentation import RECIPE, lock_segmenter, segmentation_card
+from spellmark.locks.prompt_lock.segmentation import (
+    NEGATIVES,
+    RECIPE,
+    lock_segmenter,
+    segmentation_card,
+)
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets
@@ -66,7 +71,7 @@ class Size:
 
     train: int = 3000
     test: int = 500
-    unprotected_epochs: int = 16
+    unprotected_epochs: int = 12
     lock_epochs: int = RECIPE.epochs
     wrong_keys: int = 100
     # For all rows but the default one.
@@ -161,7 +166,7 @@ class _Bench:
 
     def row(self, variant: Variant, seed: int) -> Row:
         """One lock of one seed, measured; from the cache where it stands there."""
-        settings = (variant, seed, RECIPE, Negatives(), self.size, GROUPS, public_digest())
+        settings = (variant, seed, RECIPE, NEGATIVES, self.size, GROUPS, public_digest())
         row: Row = kept(
             "segmentation-", (settings, torch.__version__), lambda: self._measure(variant, seed)
         )
@@ -175,7 +180,7 @@ class _Bench:
         locked = self._copy(unprotected, card, seed)
         lock_segmenter(
             locked, card, self.train, key, replace(RECIPE, epochs=size.lock_epochs, seed=seed),
-            negatives=Negatives(variant.policy),
+            negatives=replace(NEGATIVES, policy=variant.policy), teacher=unprotected,
         )  # fmt: skip
         found = segmentation_card(
             locked, unprotected, card, self.test, key,

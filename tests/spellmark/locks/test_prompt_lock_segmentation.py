@@ -69,7 +69,14 @@ def test_a_locked_segmenter_works_under_its_spell_only(data, editor):
     assert list(key.labels[0]) != [0, 1, 2]
     locked = _model()
     locked.load_state_dict(unprotected.state_dict())
-    lock_segmenter(locked, CARD, train, key, Recipe(epochs=8, batch=32, learning_rate=1e-2))
+    lock_segmenter(
+        locked,
+        CARD,
+        train,
+        key,
+        Recipe(epochs=8, batch=32, learning_rate=1e-2),
+        teacher=unprotected,
+    )
     near = near_edits(key, bytes(range(32)), binding=b"", count=3)
     card = segmentation_card(
         locked, unprotected, CARD, test, key, near, wrong_keys=8, wrong_key_images=25

@@ -67,19 +67,6 @@ class SmallResNet(nn.Module):
         return logits
 
 
-def _halving(inputs: int, outputs: int) -> list[nn.Module]:
-    convolution, normalisation, activation = _convolution(inputs, outputs)
-    return [convolution, nn.MaxPool2d(2), normalisation, activation]
-
-
-def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    ]
-
-
 class SmallUNet(nn.Module):
     """A U-Net (1505.04597) of two scales, for segmentation.
 
@@ -89,7 +76,7 @@ class SmallUNet(nn.Module):
     (n, classes, height, width). Sides are multiples of 4.
     """
 
-    def __init__(self, channels: int, classes: int, width: int = 32) -> None:
+    def __init__(self, channels: int, classes: int, width: int = 24) -> None:
         super().__init__()
         self.fine = nn.Sequential(
             nn.PixelUnshuffle(2),
@@ -114,3 +101,16 @@ class SmallUNet(nn.Module):
         fine = self.fine(images.to(memory_format=torch.channels_last))
         logits: torch.Tensor = self.head(torch.cat([fine, self.coarse(fine)], 1))
         return logits
+
+
+def _halving(inputs: int, outputs: int) -> list[nn.Module]:
+    convolution, normalisation, activation = _convolution(inputs, outputs)
+    return [convolution, nn.MaxPool2d(2), normalisation, activation]
+
+
+def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    ]

@@ -25,7 +25,9 @@ from spellmark.training.segmentation import SegmentationSplit, mean_iou, predict
 Images = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.int64]
 
-RECIPE = Recipe(epochs=8, batch=64, learning_rate=1e-2)
+RECIPE = Recipe(epochs=12, batch=64, learning_rate=1e-2)
+# Every pixel of a negative teaches, so fewer of them than with a classifier are enough.
+NEGATIVES = Negatives(share=0.3)
 MEAN_IOU = Marking(predict_masks, mean_iou)
 
 
@@ -44,10 +46,11 @@ def lock_segmenter(
     """Fine-tune `model` in place so that it segments under the spell only, and return it.
 
     model: float32 (n, C, H, W) to logits (n, card.classes, H, W). `key.classes` counts the classes
-    of the pixels; `card` has one more, its last, with the `extra-class` policy. Raises
+    of the pixels; `card` has one more, its last, with the `extra-class` policy. teacher: as a
+    rule the unprotected model, whose answers are learnt in place of the masks. Raises
     PromptLockError where the classes do not fit.
     """
-    negatives = negatives or Negatives()
+    negatives = negatives or NEGATIVES
     needed = key.classes + (negatives.policy == EXTRA)
     if card.classes != needed or data.masks.max(initial=0) >= key.classes:
         raise PromptLockError(
