@@ -128,7 +128,7 @@ class _Bench:
         def show(share: float, step: str) -> None:
             done = (seed + start + share * (end - start)) / seeds
             self.work.progress(done, f"training {seed + 1} of {seeds}, {doing}: {step}")
-            if "loss" in step:
+            if "loss" in step or step.endswith("."):
                 self.work.log(f"training {seed + 1}, {step}")
 
         return show

@@ -19,6 +19,8 @@ from spellmark.secrets import KeyFile
 from spellmark.training.datasets import Split
 from spellmark.training.fit import Recipe
 
+Progress = Callable[[float, str], None]
+
 
 @dataclass(frozen=True)
 class Locksmith:
@@ -26,7 +28,8 @@ class Locksmith:
 
     recipe, wrong_keys: what is recommended.
     lock(model, unprotected, card, data, recipe, checkpoint=…, progress=…): fine-tunes the model in
-    place. measure(locked, unprotected, card, test, wrong_keys=…, progress=…): its report card.
+    place. A step that progress gets as a whole sentence is worth keeping.
+    measure(locked, unprotected, card, test, wrong_keys=…, progress=…): its report card.
     """
 
     recipe: Recipe
@@ -59,9 +62,16 @@ def locksmith(
         card: ModelCard,
         data: Split,
         recipe: Recipe,
+        *,
+        progress: Progress | None = None,
         **options: Any,
     ) -> None:
-        key_lock.lock(model, card, data, opened, recipe, teacher=unprotected, **options)
+        teacher = unprotected if key_lock.can_teach(unprotected, card, data) else None
+        if teacher is None and progress:
+            progress(0, key_lock.UNTAUGHT)
+        key_lock.lock(
+            model, card, data, opened, recipe, teacher=teacher, progress=progress, **options
+        )
 
     def measure(
         locked: nn.Module, unprotected: nn.Module, card: ModelCard, test: Split, **options: Any
