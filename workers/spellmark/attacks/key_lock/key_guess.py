@@ -84,7 +84,10 @@ class KeyGuess:
         """The guess as the lock's own kind of transform."""
         places = block_places(self.geometry)
         shape = places.shape
-        source = np.take_along_axis(places[self.blocks], np.broadcast_to(self.order, shape), axis=1)
+        source = None
+        if self.parameters.has(SCRAMBLE) or self.parameters.has(SHUFFLE):
+            order = np.broadcast_to(self.order, shape)
+            source = np.take_along_axis(places[self.blocks], order, axis=1)
         flipped = np.broadcast_to(self.flipped, shape) if self.flipped.any() else None
         if not self.substituted.any():
             return Transform.compose(self.geometry, source, flipped)

@@ -74,21 +74,24 @@ class Transform:
     def compose(
         cls,
         geometry: Geometry,
-        source: Order,
+        source: Order | None,
         flipped: Chosen | None = None,
         numbers: Order | None = None,
         tables: Images = NO_TABLES,
     ) -> "Transform":
         """A transform from its steps, all of them given block by block as (blocks, positions).
 
-        source: the flat position in the padded image that comes to each place. flipped: which
-        values are inverted then. numbers: whose of the tables, uint8 (any number, 256), looks each
-        value up at last.
+        source: the flat position in the padded image that comes to each place; None where no step
+        moves values. Which parts there are follows from the steps alone, never from what was drawn:
+        two keys of one lock give the same graph, even if one moves nothing.
+        flipped: which values are inverted then. numbers: whose of the tables, uint8 (any number,
+        256), looks each value up at last.
         """
         places = block_places(geometry)
         index = mask = which = None
-        if geometry.keyed_shape != geometry.shape or not np.array_equal(source, places):
-            index = _from_image(geometry, _laid_out(places, source))
+        if source is not None or geometry.keyed_shape != geometry.shape:
+            moved = places if source is None else source
+            index = _from_image(geometry, _laid_out(places, moved))
         if flipped is not None:
             mask = _laid_out(places, flipped * np.uint8(255))
         if numbers is not None:
@@ -156,11 +159,14 @@ def _drawn(orders: Orders, geometry: Geometry, parameters: LockParameters) -> Tr
         drawn = orders(purpose, rows, geometry.positions)
         return np.broadcast_to(drawn, places.shape)
 
-    source, flipped, numbers, tables = places, None, None, NO_TABLES
+    source: Order | None = None
+    flipped, numbers, tables = None, None, NO_TABLES
     if parameters.has(SCRAMBLE):
-        source = source[orders(SCRAMBLE, range(1), geometry.blocks)[0]]
+        source = places[orders(SCRAMBLE, range(1), geometry.blocks)[0]]
     if parameters.has(SHUFFLE):
-        source = np.take_along_axis(source, per_block(SHUFFLE), axis=1)
+        source = np.take_along_axis(
+            places if source is None else source, per_block(SHUFFLE), axis=1
+        )
     if parameters.has(FLIP):
         flipped = per_block(f"{FLIP} mask") < touched
     if parameters.has(SUBSTITUTE):
