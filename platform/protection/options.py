@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from protection.services import lock_geometry
+from protection.services import geometry_of
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.parameters import (
     FLIP,
@@ -259,7 +259,7 @@ def _blocks(
 
 
 def _blocks_help(parameters: LockParameters, card: Mapping[str, Any]) -> str:
-    geometry = lock_geometry(parameters, dict(card))
+    geometry = geometry_of(parameters, card)
     blocks, values = geometry.blocks, geometry.positions
     told = f"{blocks} {'block' if blocks == 1 else 'blocks'} of {values} values."
     if math.factorial(min(values, 20)) < 1 << 32:
@@ -273,7 +273,7 @@ def _blocks_help(parameters: LockParameters, card: Mapping[str, Any]) -> str:
 
 def _fits(parameters: LockParameters, card: Mapping[str, Any]) -> bool:
     try:
-        lock_geometry(parameters, dict(card))
+        geometry_of(parameters, card)
     except SpellmarkError:
         return False
     return True

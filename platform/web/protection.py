@@ -24,8 +24,8 @@ from protection.services import (
     MOST_SEEDS,
     attacks_create,
     card_of,
+    geometry_of,
     key_lock_create,
-    lock_geometry,
     lock_parameters,
     prompt_lock_create,
 )
@@ -271,7 +271,7 @@ def _chosen(request: HttpRequest, version: Version) -> dict[str, Any]:
     problem = None
     try:
         parameters = _parameters(request, best)
-        lock_geometry(parameters, card)
+        geometry_of(parameters, card)
     except SpellmarkError as error:
         problem = error
     return {

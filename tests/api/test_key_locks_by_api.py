@@ -62,6 +62,7 @@ def test_settings_out_of_range_are_told(api, robin, wrong):
     ("changes", "said"),
     [
         ({"block": 3}, "do not divide into blocks of 3"),
+        ({"block": 8, "steps": "scramble"}, "Moving 1 block about"),
         ({"block": 7, "padding": "edge"}, "Padding makes the images 14×14 pixels"),
     ],
 )

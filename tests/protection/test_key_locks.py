@@ -138,7 +138,7 @@ def test_it_refuses_padding_that_the_architecture_does_not_take(alice_actor):
         if fits:
             assert lock_parameters(version, commitment).block == block
         else:
-            with pytest.raises(ProtectionError, match="Padding makes the images .* does not take"):
+            with pytest.raises(KeyLockError, match="Padding makes the images .* does not take"):
                 lock_parameters(version, commitment)
 
 

@@ -128,6 +128,7 @@ def test_the_page_tells_the_command_for_the_chosen_options(as_bob, step1):
     [
         ({"block": 3, "steps": "flip"}, "do not divide"),
         ({"block": 4}, "cannot do"),
+        ({"block": 4, "steps": "scramble"}, "Moving 4 blocks about"),
         ({"block": 7, "steps": "flip", "padding": "edge"}, "Padding makes the images 14×14"),
         ({"block": "<b>", "steps": "flip"}, "is a whole number"),
     ],

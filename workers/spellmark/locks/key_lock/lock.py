@@ -10,6 +10,7 @@ from torch import nn
 
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.negatives import Negatives
+from spellmark.locks.key_lock.parameters import lock_geometry
 from spellmark.model_files.card import ModelCard
 from spellmark.training.augment import vary
 from spellmark.training.datasets import Split
@@ -62,7 +63,10 @@ def lock(
     plain ones are what is learnt, which takes fewer images ("Knowledge distillation: A good teacher
     is patient and consistent", 2106.05237). It needs no labels, but
     a teacher that knows its task (`can_teach`).
+
+    Raises KeyLockError where padding makes images that the model does not take.
     """
+    lock_geometry(key.parameters, (card.channels, card.height, card.width), card.architecture)
     negatives = negatives or Negatives()
 
     def make_batch(

@@ -39,9 +39,9 @@ class LockKey:
     ) -> "LockKey":
         """Derive from a 32-byte secret, for images of `shape` (channels, height, width).
 
-        Raises KeyLockError when the blocks do not fit the images.
+        Raises KeyLockError when the blocks do not fit the images or would hardly lock them.
         """
-        geometry = Geometry(*shape, parameters.block, parameters.padding)
+        geometry = parameters.geometry(shape)
 
         def transform(j: int) -> Transform:
             key = subkey(secret, binding=binding, scheme=SCHEME, purpose="transform", index=j)
