@@ -69,6 +69,12 @@ def test_enough_sub_keys_for_an_exact_claim():
     assert [subkeys_for(classes) for classes in (2, 3, 4)] == [1, 4, 3]
 
 
+@pytest.mark.parametrize("shape", [(0, 28, 28), (1, 0, 28), (1, 28, -4)])
+def test_there_are_no_images_of_nothing(shape):
+    with pytest.raises(KeyLockError, match="There are no images of"):
+        LockParameters(block=4, steps="shuffle").geometry(shape)
+
+
 def test_few_blocks_that_only_move_make_no_lock():
     alone = LockParameters(block=4, steps="scramble")
     for width, said in ((4, "1 block "), (28, "7 blocks ")):

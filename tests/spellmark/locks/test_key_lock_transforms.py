@@ -235,6 +235,7 @@ def test_it_refuses_sizes_that_do_not_divide_and_names_those_that_do():
         np.zeros((2, 1, 28, 28), np.float32),
         np.zeros((2, 3, 28, 28), np.uint8),
         np.zeros((28, 28), np.uint8),
+        [np.zeros((1, 28, 28), np.uint8)],
     ],
 )
 def test_it_refuses_other_shapes_and_types(images):

@@ -62,7 +62,7 @@ class KeyGuess:
     ) -> "KeyGuess":
         """A guess distributed as the lock's own keys."""
         plain = cls.identity(geometry, parameters)
-        touched = max(1, geometry.positions * parameters.masked // 100)
+        touched = parameters.touched(geometry)
 
         def some() -> Chosen:
             return generator.permuted(plain.order, axis=1) < touched

@@ -82,6 +82,10 @@ class LockParameters:
         """Whether this step is done."""
         return step in self.steps.split("+")
 
+    def touched(self, geometry: "Geometry") -> int:
+        """How many of a block's values flip, and substitute, choose."""
+        return max(1, geometry.positions * self.masked // 100)
+
     def geometry(self, shape: tuple[int, int, int]) -> "Geometry":
         """How the blocks lie in images of `shape` (channels, height, width).
 
@@ -140,6 +144,12 @@ class Geometry:
     padding: str = "none"
 
     def __post_init__(self) -> None:
+        if min(self.shape) < 1:
+            raise KeyLockError(
+                f"There are no images of {self.channels} channels and {self.height}×{self.width} "
+                "pixels.",
+                hint="Give (channels, height, width), each 1 or more.",
+            )
         if self.block < 2:
             raise KeyLockError(
                 f"A block of {self.block} pixels cannot be shuffled.", hint="Use 2 or more."

@@ -153,7 +153,7 @@ def _drawn(orders: Orders, geometry: Geometry, parameters: LockParameters) -> Tr
     """Draw what the steps need; blocks share it, or each has its own row."""
     places = block_places(geometry)
     rows = range(geometry.blocks if parameters.keys == "block" else 1)
-    touched = max(1, geometry.positions * parameters.masked // 100)
+    touched = parameters.touched(geometry)
 
     def per_block(purpose: str) -> Order:
         drawn = orders(purpose, rows, geometry.positions)
@@ -196,16 +196,22 @@ def _from_image(geometry: Geometry, index: Order) -> Whole:
 
 
 def _flat(images: Images, shape: tuple[int, int, int]) -> Images:
-    if images.dtype != np.uint8 or images.shape[1:] != shape:
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != shape:
         raise wrong_images(images, shape)
     return np.ascontiguousarray(images).reshape(len(images), math.prod(shape))
 
 
 def wrong_images(images: Any, shape: tuple[int, int, int]) -> KeyLockError:
-    """What to raise for a batch, of NumPy or of torch, that is not uint8 (n, *shape)."""
+    """What to raise for anything but a batch, of NumPy or of torch, of uint8 (n, *shape)."""
     wanted = ", ".join(map(str, shape))
     return KeyLockError(
-        f"This lock works on uint8 images of shape (n, {wanted}), not on {images.dtype} of "
-        f"shape {tuple(images.shape)}.",
+        f"This lock works on uint8 images of shape (n, {wanted}), not on {given(images)}.",
         hint="Transform the images before they are normalised, at the lock's own size.",
     )
+
+
+def given(images: Any) -> str:
+    """What somebody gave for images, in words."""
+    if hasattr(images, "dtype") and hasattr(images, "shape"):
+        return f"{images.dtype} of shape {tuple(images.shape)}"
+    return f"a {type(images).__name__}"
