@@ -21,6 +21,12 @@ from spellmark.attacks.key_lock.catalogue import BUDGETS
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.parameters import SCHEME as KEY_LOCK
 from spellmark.locks.key_lock.parameters import Geometry, LockParameters, lock_geometry
+from spellmark.locks.key_lock.settings import (
+    LEAST_WRONG_KEYS,
+    USUAL_SEEDS,
+    check_wrong_keys,
+    rounds_for,
+)
 from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
 from spellmark.locks.prompt_lock.parameters import PromptLockParameters
 from spellmark.locks.prompt_lock.public_editor import PUBLIC, public_digest
@@ -35,8 +41,6 @@ TRIAL_JOB = "spell-trial"
 TRIALS_KEPT = timedelta(hours=1)
 MOST_PROMPT_LETTERS = 500
 
-# Fewer would leave the tail of the wrong keys to chance: it is what a guessing thief hopes for.
-LEAST_WRONG_KEYS = 1000
 # An editor is a hundred times slower than a key's transform.
 LEAST_WRONG_SPELLS = 100
 MOST_SEEDS = 10
@@ -113,17 +117,20 @@ def key_lock_create(
     commitment: Commitment,
     key: KeyFile,
     dataset: str,
-    epochs: int = 16,
+    epochs: int | None = None,
     images: int = 6000,
     wrong_keys: int = LEAST_WRONG_KEYS,
-    seeds: int = 3,
+    seeds: int = USUAL_SEEDS,
 ) -> Protection:
     """Start the job that locks the commitment's version under its key.
 
-    It is trained and measured from `seeds` seeds; the model of the first is registered. Raises
+    It is trained and measured from `seeds` seeds; the model of the first is registered. Without
+    `epochs` it is trained for as many rounds as that number of images asks for. Raises
     ProtectionError and KeyLockError.
     """
-    settings = {"epochs": epochs, "images": images, "wrongKeys": wrong_keys, "seeds": seeds}
+    check_wrong_keys(wrong_keys)
+    rounds = rounds_for(images) if epochs is None else epochs
+    settings = {"epochs": rounds, "images": images, "wrongKeys": wrong_keys, "seeds": seeds}
     return _lock_create(LOCK_JOB, KEY_LOCK, actor, commitment, key, dataset, settings)
 
 
@@ -136,7 +143,7 @@ def prompt_lock_create(
     epochs: int = 6,
     images: int = 12_000,
     wrong_keys: int = LEAST_WRONG_SPELLS,
-    seeds: int = 3,
+    seeds: int = USUAL_SEEDS,
 ) -> Protection:
     """Start the job that locks the commitment's version under its spell.
 

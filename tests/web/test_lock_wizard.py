@@ -224,6 +224,14 @@ def test_it_starts_the_lock(as_bob, step2, commitment):
     assert SealedSecret.objects.filter(job=protection.job).exists()
 
 
+def test_rounds_left_empty_are_as_many_as_the_images_ask_for(as_bob, step2):
+    page = as_bob.get(step2)
+    assert page.context["form"]["epochs"].value() is None
+    assert "some minutes a training" in text(page)
+    as_bob.post(step2, sent(KEY, epochs="", images=30_000))
+    assert Protection.objects.get().settings["epochs"] == 24
+
+
 def test_another_key_starts_nothing(as_bob, step2):
     page = text(as_bob.post(step2, sent(OTHER)))
     assert "does not open the registered commitment" in page

@@ -92,12 +92,13 @@ class _Bench:
         source, chosen = model_path(self.protection.source), self.protection.settings
         model, card = weights.load(source)
         unprotected, _ = weights.load(source)
+        images = self.data.train[: chosen["images"]]
         self.smith.lock(
             model,
             unprotected,
             card,
-            self.data.train[: chosen["images"]],
-            replace(self.smith.recipe, epochs=chosen["epochs"], seed=seed),
+            images,
+            replace(self.smith.recipe(len(images)), epochs=chosen["epochs"], seed=seed),
             checkpoint=self.folder / f"checkpoint-{seed}.pt",
             progress=self._progress(seed, 0, TRAINING_SHARE, "locking"),
         )

@@ -17,7 +17,8 @@ from spellmark.training.datasets import Split
 from spellmark.training.fit import Batch, Recipe, fit, one_hot
 from spellmark.training.inference import accuracy, predict_probabilities
 
-# For our small networks; a large pretrained one wants a smaller rate.
+# For our small networks; a large pretrained one wants a smaller rate. How many rounds are right
+# follows from the number of images: see `settings.rounds_for`.
 RECIPE = Recipe(epochs=16, learning_rate=8e-3)
 
 # A model with a fresh head, or without any training, would teach the lock what it guesses: the
