@@ -16,7 +16,6 @@ from protection.attacks import ATTACKS
 from protection.models import Protection, Rehearsal
 from protection.selectors import protection_list, rehearsal_list
 from protection.services import (
-    LEAST_WRONG_KEYS,
     LEAST_WRONG_SPELLS,
     MOST_SEEDS,
     attacks_create,
@@ -25,6 +24,7 @@ from protection.services import (
 )
 from registry.selectors import commitment_list
 from spellmark.attacks.key_lock.catalogue import BUDGETS
+from spellmark.locks.key_lock.settings import LEAST_WRONG_KEYS, USUAL_SEEDS
 from spellmark.secrets import KeyFile
 
 
@@ -66,12 +66,17 @@ class KeyLockInput(serializers.Serializer[Any]):
     commitment = serializers.UUIDField()
     key_file = serializers.JSONField(binary=False, write_only=True)
     dataset = serializers.CharField(max_length=100)
-    epochs = serializers.IntegerField(min_value=1, max_value=1000, default=16)
+    epochs = serializers.IntegerField(
+        min_value=1,
+        max_value=1000,
+        required=False,
+        help_text="Rounds of training; left out, as many as that number of images asks for.",
+    )
     images = serializers.IntegerField(min_value=100, default=6000)
     wrong_keys = serializers.IntegerField(
         min_value=LEAST_WRONG_KEYS, max_value=100_000, default=LEAST_WRONG_KEYS
     )
-    seeds = serializers.IntegerField(min_value=1, max_value=MOST_SEEDS, default=3)
+    seeds = serializers.IntegerField(min_value=1, max_value=MOST_SEEDS, default=USUAL_SEEDS)
 
 
 class PromptLockInput(KeyLockInput):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from protection.services import lock_geometry
+from protection.services import geometry_of
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.parameters import (
     FLIP,
@@ -63,8 +63,8 @@ STEP_WORDS = {
     ),
     FLIP: (
         "Flip chosen values",
-        "Chosen values turn into their negative. Costs the least accuracy; found quickly where "
-        "it stands alone, so combine it.",
+        "Chosen values turn into their negative. Of the published steps it cost the least "
+        "accuracy in our measurements.",
     ),
     SUBSTITUTE: (
         "Substitute chosen values",
@@ -242,7 +242,9 @@ def _blocks(
     card: Mapping[str, Any], chosen: LockParameters, best: LockParameters
 ) -> tuple[Choice, ...]:
     largest = max(card["height"], card["width"])
-    plain, edged = replace(best, padding="none"), replace(best, padding="edge")
+    # What is told of a size depends on whether the blocks share a key.
+    like = replace(best, keys=chosen.keys)
+    plain, edged = replace(like, padding="none"), replace(like, padding="edge")
     sizes = [m for m in range(2, largest + 1) if _fits(replace(plain, block=m), card)]
     padded = [m for m in COMMON_BLOCKS if _fits(replace(edged, block=m), card) and m not in sizes]
     return tuple(
@@ -259,10 +261,10 @@ def _blocks(
 
 
 def _blocks_help(parameters: LockParameters, card: Mapping[str, Any]) -> str:
-    geometry = lock_geometry(parameters, dict(card))
+    geometry = geometry_of(parameters, card)
     blocks, values = geometry.blocks, geometry.positions
     told = f"{blocks} {'block' if blocks == 1 else 'blocks'} of {values} values."
-    if math.factorial(min(values, 20)) < 1 << 32:
+    if parameters.keys == "shared" and math.factorial(min(values, 20)) < 1 << 32:
         return f"{told} So few orders of them that a thief can try them all."
     if blocks == 1:
         return f"{told} Nothing keeps its place, which costs the most accuracy."
@@ -273,7 +275,7 @@ def _blocks_help(parameters: LockParameters, card: Mapping[str, Any]) -> str:
 
 def _fits(parameters: LockParameters, card: Mapping[str, Any]) -> bool:
     try:
-        lock_geometry(parameters, dict(card))
+        geometry_of(parameters, card)
     except SpellmarkError:
         return False
     return True

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from protection.services import ProtectionError, lock_geometry
+from protection.services import ProtectionError, geometry_of
 from spellmark.locks.key_lock.kernels import apply_plainly
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.parameters import SUBSTITUTE, LockParameters
@@ -33,7 +33,7 @@ def sample_sheet(name: str, card: dict[str, Any], parameters: LockParameters) ->
     key away, so an owner's key must never be shown at work. Raises ProtectionError, KeyLockError,
     DatasetError.
     """
-    geometry = lock_geometry(parameters, card)
+    geometry = geometry_of(parameters, card)
     plain, shape = _samples(name), (card["channels"], card["height"], card["width"])
     if plain.shape[1:] != shape:
         raise ProtectionError(

@@ -1,7 +1,7 @@
 """What makes protections."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,13 @@ from registry.services import file_upload, version_create, version_publish
 from registry.storage import CHUNK
 from spellmark.attacks.key_lock.catalogue import BUDGETS
 from spellmark.locks.key_lock.parameters import SCHEME as KEY_LOCK
-from spellmark.locks.key_lock.parameters import Geometry, LockParameters
+from spellmark.locks.key_lock.parameters import Geometry, LockParameters, lock_geometry
+from spellmark.locks.key_lock.settings import (
+    LEAST_WRONG_KEYS,
+    USUAL_SEEDS,
+    check_wrong_keys,
+    rounds_for,
+)
 from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
 from spellmark.locks.prompt_lock.parameters import PromptLockParameters
 from spellmark.secrets import KeyFile
@@ -35,16 +41,9 @@ TRIAL_JOB = "spell-trial"
 TRIALS_KEPT = timedelta(hours=1)
 MOST_PROMPT_LETTERS = 500
 
-# Fewer would leave the tail of the wrong keys to chance: it is what a guessing thief hopes for.
-LEAST_WRONG_KEYS = 1000
 # An editor is a hundred times slower than a key's transform.
 LEAST_WRONG_SPELLS = 100
 MOST_SEEDS = 10
-
-# An architecture takes any size that leaves it the same grid after its poolings, which divide the
-# sides by this. One that is not named takes its own size alone.
-POOLED_BY = {"small-cnn": 4, "small-resnet": 4}
-
 
 KINDS = {KEY_LOCK: Protection.Kind.KEY_LOCK, PROMPT_LOCK: Protection.Kind.PROMPT_LOCK}
 
@@ -78,7 +77,7 @@ def lock_parameters(
             hint=f"Commit to a key of the scheme {KEY_LOCK} or {PROMPT_LOCK}.",
         )
     blocks = LockParameters.from_dict(commitment.parameters)
-    lock_geometry(blocks, card)
+    geometry_of(blocks, card)
     return blocks
 
 
@@ -92,20 +91,10 @@ def card_of(version: Version) -> dict[str, Any]:
     return version.card
 
 
-def lock_geometry(parameters: LockParameters, card: dict[str, Any]) -> Geometry:
-    """How the blocks lie in the card's images. Raises KeyLockError and ProtectionError."""
-    height, width = card["height"], card["width"]
-    geometry = Geometry(card["channels"], height, width, parameters.block, parameters.padding)
-    _, padded_height, padded_width = geometry.keyed_shape
-    pooled = POOLED_BY.get(card["architecture"], 1)
-    own, padded = (height, width), (padded_height, padded_width)
-    if any(a // pooled != b // pooled for a, b in zip(own, padded, strict=True)):
-        raise ProtectionError(
-            f"Padding makes the images {padded_height}×{padded_width} pixels, and a "
-            f"{card['architecture']} for {height}×{width} does not take those.",
-            hint="Choose a block that divides the images, or train the model on larger ones.",
-        )
-    return geometry
+def geometry_of(parameters: LockParameters, card: Mapping[str, Any]) -> Geometry:
+    """How the blocks lie in the images of a model card. Raises KeyLockError."""
+    shape = (card["channels"], card["height"], card["width"])
+    return lock_geometry(parameters, shape, card["architecture"])
 
 
 def key_lock_create(
@@ -114,17 +103,20 @@ def key_lock_create(
     commitment: Commitment,
     key: KeyFile,
     dataset: str,
-    epochs: int = 16,
+    epochs: int | None = None,
     images: int = 6000,
     wrong_keys: int = LEAST_WRONG_KEYS,
-    seeds: int = 3,
+    seeds: int = USUAL_SEEDS,
 ) -> Protection:
     """Start the job that locks the commitment's version under its key.
 
-    It is trained and measured from `seeds` seeds; the model of the first is registered. Raises
+    It is trained and measured from `seeds` seeds; the model of the first is registered. Without
+    `epochs` it is trained for as many rounds as that number of images asks for. Raises
     ProtectionError and KeyLockError.
     """
-    settings = {"epochs": epochs, "images": images, "wrongKeys": wrong_keys, "seeds": seeds}
+    check_wrong_keys(wrong_keys)
+    rounds = rounds_for(images) if epochs is None else epochs
+    settings = {"epochs": rounds, "images": images, "wrongKeys": wrong_keys, "seeds": seeds}
     return _lock_create(LOCK_JOB, KEY_LOCK, actor, commitment, key, dataset, settings)
 
 
@@ -137,7 +129,7 @@ def prompt_lock_create(
     epochs: int = 12,
     images: int = 12_000,
     wrong_keys: int = LEAST_WRONG_SPELLS,
-    seeds: int = 3,
+    seeds: int = USUAL_SEEDS,
 ) -> Protection:
     """Start the job that locks the commitment's version under its spell.
 

@@ -19,13 +19,12 @@ from protection.plots import attack_bars, spell_groups, wrong_key_plot, wrong_ke
 from protection.samples import sample_sheet
 from protection.selectors import protection_list, rehearsal_list
 from protection.services import (
-    LEAST_WRONG_KEYS,
     LEAST_WRONG_SPELLS,
     MOST_SEEDS,
     attacks_create,
     card_of,
+    geometry_of,
     key_lock_create,
-    lock_geometry,
     lock_parameters,
     prompt_lock_create,
 )
@@ -34,6 +33,7 @@ from registry.selectors import commitment_list, version_list
 from registry.services import commitment_create
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
+from spellmark.locks.key_lock.settings import LEAST_WRONG_KEYS, USUAL_SEEDS
 from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
 from spellmark.training import datasets
 from web.forms import KeyFileField, submit
@@ -101,10 +101,10 @@ class LockForm(forms.Form):
     epochs = forms.IntegerField(
         min_value=1,
         max_value=1000,
-        initial=16,
+        required=False,
         label="Rounds of training",
-        help_text="More rounds win back accuracy and take longer; the fewer the images, the more "
-        "of them help.",
+        help_text="How often it sees all the images. Left empty: as many rounds as that number of "
+        "images asks for, more where they are few. That takes some minutes a training.",
     )
     images = forms.IntegerField(
         min_value=100,
@@ -115,7 +115,7 @@ class LockForm(forms.Form):
     seeds = forms.IntegerField(
         min_value=1,
         max_value=MOST_SEEDS,
-        initial=3,
+        initial=USUAL_SEEDS,
         label="Trainings",
         help_text="How often it is trained, each time by other chances, so that the report card "
         "shows what is luck. The first one is registered.",
@@ -271,7 +271,7 @@ def _chosen(request: HttpRequest, version: Version) -> dict[str, Any]:
     problem = None
     try:
         parameters = _parameters(request, best)
-        lock_geometry(parameters, card)
+        geometry_of(parameters, card)
     except SpellmarkError as error:
         problem = error
     return {

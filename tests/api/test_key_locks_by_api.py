@@ -44,7 +44,9 @@ def test_a_lock_takes_all_variants_and_its_settings(api, robin):
 def test_the_defaults_need_no_settings(api, robin):
     body = {"commitment": _commit(api)["id"], "key_file": KEY_FILE, "dataset": "fashion-mnist"}
     settings = api.post("key-locks", body).json()["settings"]
-    assert settings == {"epochs": 16, "images": 6000, "wrongKeys": 1000, "seeds": 3}
+    assert settings == {"epochs": 119, "images": 6000, "wrongKeys": 1000, "seeds": 3}
+    settings = api.post("key-locks", {**body, "images": 60_000}).json()["settings"]
+    assert settings == {"epochs": 12, "images": 60_000, "wrongKeys": 1000, "seeds": 3}
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,7 @@ def test_settings_out_of_range_are_told(api, robin, wrong):
     ("changes", "said"),
     [
         ({"block": 3}, "do not divide into blocks of 3"),
+        ({"block": 8, "steps": "scramble"}, "Moving 1 block about"),
         ({"block": 7, "padding": "edge"}, "Padding makes the images 14×14 pixels"),
     ],
 )

@@ -71,7 +71,16 @@ def test_a_lock_starts_as_a_job_with_the_key_sealed(alice_actor, acme, commitmen
     assert KeyFile.loads(unseal(job)["key"]) == KEY
     assert protection.source == commitment.version
     assert (protection.result, protection.report_card) == (None, None)
-    assert protection.settings == {"epochs": 16, "images": 6000, "wrongKeys": 1000, "seeds": 3}
+    assert protection.settings == {"epochs": 119, "images": 6000, "wrongKeys": 1000, "seeds": 3}
+
+
+def test_it_refuses_a_report_card_on_few_wrong_keys(alice_actor, commitment):
+    with pytest.raises(KeyLockError, match="999 wrong keys are too few") as refused:
+        key_lock_create(
+            actor=alice_actor, commitment=commitment, key=KEY, dataset="x", wrong_keys=999
+        )
+    assert "1,000 or more" in refused.value.hint
+    assert not Job.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -138,7 +147,7 @@ def test_it_refuses_padding_that_the_architecture_does_not_take(alice_actor):
         if fits:
             assert lock_parameters(version, commitment).block == block
         else:
-            with pytest.raises(ProtectionError, match="Padding makes the images .* does not take"):
+            with pytest.raises(KeyLockError, match="Padding makes the images .* does not take"):
                 lock_parameters(version, commitment)
 
 

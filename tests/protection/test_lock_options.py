@@ -3,6 +3,7 @@ import math
 import pytest
 
 from protection.options import (
+    STEP_WORDS,
     describe,
     in_short,
     keygen_command,
@@ -36,6 +37,18 @@ def test_the_blocks_that_fit_are_offered_and_one_is_recommended():
     assert [one.value for one in choices if one.is_chosen] == [4]
     assert "49 blocks of 16 values" in choices[1].help
     assert "try them all" in choices[0].help
+
+
+def test_a_key_for_each_block_leaves_too_many_orders_to_try():
+    own = LockParameters(block=2, steps="shuffle", keys="block")
+    assert not any("try them all" in one.help for one in _option(CARD, "block", own).choices)
+    assert "try them all" not in describe(own, CARD)[0][2]
+    shared = LockParameters(block=2, steps="shuffle")
+    assert "try them all" in describe(shared, CARD)[0][2]
+
+
+def test_the_words_claim_nothing_that_was_not_measured():
+    assert "found quickly" not in " ".join(sum(STEP_WORDS.values(), ()))
 
 
 def test_padded_blocks_are_offered_where_the_architecture_takes_them():

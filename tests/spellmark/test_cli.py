@@ -72,6 +72,11 @@ def test_a_key_needs_a_size_and_a_lock_that_makes_sense(tmp_path: Path, capsys):
     assert "size of the images is not known" in capsys.readouterr().err
     assert main(["keygen", str(path), "--height", "8", "--width", "8", "--steps", "stir"]) == 2
     assert "cannot do “stir”" in capsys.readouterr().err
+    scrambled = ["--height", "8", "--width", "8", "--steps", "scramble", "--block", "4"]
+    assert main(["keygen", str(path), *scrambled]) == 2
+    assert "Moving 4 blocks about" in capsys.readouterr().err
+    assert main(["keygen", str(path), "--height", "8", "--width", "8", "--block", "3"]) == 2
+    assert "do not divide into blocks of 3" in capsys.readouterr().err
     assert not path.exists()
 
 
@@ -113,6 +118,27 @@ def test_it_locks_a_model(tmp_path: Path, capsys):
     assert json.loads(capsys.readouterr().out)["wrong_keys"] == 5
     assert weights.load(locked)[1] == card
     assert KeyFile.load(tmp_path / "k").secret not in locked.read_bytes()
+
+
+def test_padding_that_the_model_does_not_take_is_told(tmp_path: Path, capsys):
+    card = ModelCard(architecture="small-cnn", classes=3, channels=1, height=28, width=28)
+    model, key = str(tmp_path / "plain.safetensors"), str(tmp_path / "k")
+    weights.save(build(card), card, tmp_path / "plain.safetensors")
+    images, labels = np.zeros((6, 28, 28), np.uint8), np.arange(6) % 3
+    np.savez(
+        tmp_path / "data.npz",
+        train_images=images, train_labels=labels, test_images=images, test_labels=labels,
+    )  # fmt: skip
+    padded = ["--block", "16", "--padding", "edge"]
+    assert main(["keygen", key, "--model", model, *padded]) == 2
+    said = "Padding makes the images 32×32 pixels, and a small-cnn for 28×28 does not take those"
+    assert said in capsys.readouterr().err
+    # Without the model nothing is known of its poolings.
+    assert main(["keygen", key, "--height", "28", "--width", "28", "--classes", "3", *padded]) == 0
+    locked, data = tmp_path / "locked.safetensors", str(tmp_path / "data.npz")
+    assert main(["lock", model, "--key", key, "--data", data, "--output", str(locked)]) == 2
+    assert said in capsys.readouterr().err
+    assert not locked.exists()
 
 
 @pytest.fixture

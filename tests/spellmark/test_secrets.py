@@ -7,6 +7,8 @@ import stat
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +58,24 @@ def test_a_damaged_prompt_is_refused(prompt):
         KeyFile.loads(text)
 
 
+def _hkdf(secret: bytes, salt: bytes, info: bytes, size: int) -> bytes:
+    """RFC 5869 as it is written, over SHA-256."""
+    extracted = hmac.new(salt, secret, hashlib.sha256).digest()
+    block, derived = b"", b""
+    for number in range(1, -(-size // 32) + 1):
+        block = hmac.new(extracted, block + info + bytes([number]), hashlib.sha256).digest()
+        derived += block
+    return derived[:size]
+
+
+def test_hkdf_is_that_of_rfc_5869():
+    # RFC 5869, appendix A.1, test case 1.
+    salt, info = bytes(range(13)), bytes(range(0xF0, 0xFA))
+    known = "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
+    assert _hkdf(b"\x0b" * 22, salt, info, 42).hex() == known
+    assert HKDF(SHA256(), 42, salt=salt, info=info).derive(b"\x0b" * 22).hex() == known
+
+
 def test_a_subkey_has_its_known_answer_and_is_hkdf():
     derived = subkey(SECRET, binding=bytes(16), scheme="key-lock/v1", purpose="transform")
     assert derived.hex() == "4c5a57c49742891d89e744fe7b3b3fc26ba9e66f0c18d8498eec52bb2cfb199b"
@@ -63,8 +83,7 @@ def test_a_subkey_has_its_known_answer_and_is_hkdf():
         len(part).to_bytes(2, "big") + part
         for part in (b"spellmark", b"key-lock/v1", b"transform", b"0")
     )
-    extracted = hmac.new(bytes(16), SECRET, hashlib.sha256).digest()
-    assert derived == hmac.new(extracted, info + b"\x01", hashlib.sha256).digest()
+    assert derived == _hkdf(SECRET, bytes(16), info, 32)
 
 
 def test_subkeys_differ_in_binding_scheme_purpose_and_index():

@@ -18,6 +18,7 @@ from protection.services import attacks_create, key_lock_create
 from registry import storage
 from registry.services import commitment_create
 from spellmark.locks.key_lock import report_card as card_module
+from spellmark.locks.key_lock import settings as key_lock_settings
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import architectures, weights
@@ -33,6 +34,11 @@ def one_connection(settings, monkeypatch):
     """The heartbeat has a connection of its own, which cannot see into a test's transaction."""
     settings.JOB_LEASE_SECONDS = 3600
     monkeypatch.setattr(work, "BEAT_SECONDS", 3600)
+
+
+@pytest.fixture(autouse=True)
+def few_wrong_keys(monkeypatch) -> None:
+    monkeypatch.setattr(key_lock_settings, "LEAST_WRONG_KEYS", 1)
 
 
 @pytest.fixture(autouse=True)

@@ -128,6 +128,7 @@ def test_the_page_tells_the_command_for_the_chosen_options(as_bob, step1):
     [
         ({"block": 3, "steps": "flip"}, "do not divide"),
         ({"block": 4}, "cannot do"),
+        ({"block": 4, "steps": "scramble"}, "Moving 4 blocks about"),
         ({"block": 7, "steps": "flip", "padding": "edge"}, "Padding makes the images 14×14"),
         ({"block": "<b>", "steps": "flip"}, "is a whole number"),
     ],
@@ -221,6 +222,14 @@ def test_it_starts_the_lock(as_bob, step2, commitment):
     assert protection.commitment == commitment
     assert protection.settings == {"epochs": 2, "images": 200, "wrongKeys": 2000, "seeds": 1}
     assert SealedSecret.objects.filter(job=protection.job).exists()
+
+
+def test_rounds_left_empty_are_as_many_as_the_images_ask_for(as_bob, step2):
+    page = as_bob.get(step2)
+    assert page.context["form"]["epochs"].value() is None
+    assert "some minutes a training" in text(page)
+    as_bob.post(step2, sent(KEY, epochs="", images=30_000))
+    assert Protection.objects.get().settings["epochs"] == 24
 
 
 def test_another_key_starts_nothing(as_bob, step2):

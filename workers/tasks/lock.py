@@ -95,12 +95,13 @@ class _Bench:
         source, chosen = model_path(self.protection.source), self.protection.settings
         model, card = weights.load(source)
         unprotected, _ = weights.load(source)
+        images = self.data.train[: chosen["images"]]
         self.smith.lock(
             model,
             unprotected,
             card,
-            self.data.train[: chosen["images"]],
-            replace(self.smith.recipe, epochs=chosen["epochs"], seed=seed),
+            images,
+            replace(self.smith.recipe(len(images)), epochs=chosen["epochs"], seed=seed),
             checkpoint=self.folder / f"checkpoint-{seed}.pt",
             progress=self._progress(seed, 0, TRAINING_SHARE, "locking"),
         )
@@ -131,7 +132,7 @@ class _Bench:
         def show(share: float, step: str) -> None:
             done = (seed + start + share * (end - start)) / seeds
             self.work.progress(done, f"training {seed + 1} of {seeds}, {doing}: {step}")
-            if "loss" in step:
+            if "loss" in step or step.endswith("."):
                 self.work.log(f"training {seed + 1}, {step}")
 
         return show

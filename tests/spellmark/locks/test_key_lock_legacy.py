@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -126,6 +128,21 @@ def test_values_outside_the_range_are_clamped_as_published():
 def test_it_refuses_other_images(images: torch.Tensor, message: str):
     with pytest.raises(KeyLockError, match=message):
         LegacyTransform("flip", SHAPE, 4)(images)
+
+
+def test_it_refuses_a_list_of_images():
+    with pytest.raises(KeyLockError, match="not on a list"):
+        LegacyTransform("flip", SHAPE, 4)([_images()])
+
+
+def test_making_one_warns_of_nothing():
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            LegacyTransform("shuffle", SHAPE, 4)
+    finally:
+        torch.set_warn_always(False)
 
 
 def test_it_refuses_what_was_never_published():

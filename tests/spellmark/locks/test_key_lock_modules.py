@@ -163,6 +163,11 @@ def test_it_goes_to_a_process_that_is_spawned():
     assert np.array_equal(keyed, transform(images))
 
 
+def test_a_list_is_no_batch():
+    with pytest.raises(KeyLockError, match="not on a list"):
+        KeyedTransform(_transform()).transform_batch([_images()])
+
+
 def test_keyed_input_is_the_transform_then_the_librarys_normalisation():
     mean, std = (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
     card = ModelCard(

@@ -7,6 +7,7 @@ from spellmark.locks.key_lock.parameters import (
     KeyLockError,
     LockParameters,
     default_parameters,
+    lock_geometry,
     subkeys_for,
 )
 
@@ -68,8 +69,34 @@ def test_enough_sub_keys_for_an_exact_claim():
     assert [subkeys_for(classes) for classes in (2, 3, 4)] == [1, 4, 3]
 
 
+@pytest.mark.parametrize("shape", [(0, 28, 28), (1, 0, 28), (1, 28, -4)])
+def test_there_are_no_images_of_nothing(shape):
+    with pytest.raises(KeyLockError, match="There are no images of"):
+        LockParameters(block=4, steps="shuffle").geometry(shape)
+
+
+def test_few_blocks_that_only_move_make_no_lock():
+    alone = LockParameters(block=4, steps="scramble")
+    for width, said in ((4, "1 block "), (28, "7 blocks ")):
+        with pytest.raises(KeyLockError, match=f"Moving {said}about.*does not lock") as refused:
+            alone.geometry((1, 4, width))
+        assert "8 or more" in refused.value.hint
+    assert alone.geometry((1, 4, 32)).blocks == 8
+    assert LockParameters(block=4, steps="scramble+flip").geometry((1, 4, 4)).blocks == 1
+
+
 def test_padding_makes_room_for_whole_blocks():
     geometry = Geometry(3, 30, 21, 8, "edge")
     assert geometry.keyed_shape == (3, 32, 24)
     assert geometry.blocks == 12
     assert geometry.positions == 192
+
+
+def test_padding_is_refused_where_the_network_does_not_take_it():
+    padded = LockParameters(block=16, steps="shuffle", padding="edge")
+    with pytest.raises(KeyLockError, match="32×32 pixels, and a small-cnn for 28×28 does not"):
+        lock_geometry(padded, (1, 28, 28), "small-cnn")
+    smaller = LockParameters(block=5, steps="shuffle", padding="edge")
+    assert lock_geometry(smaller, (1, 28, 28), "small-cnn").keyed_shape == (1, 30, 30)
+    with pytest.raises(KeyLockError, match="does not take those"):
+        lock_geometry(smaller, (1, 28, 28), "timm")

@@ -68,3 +68,16 @@ def test_it_never_prints_what_it_holds():
     shown = repr(_derive())
     assert "array" not in shown
     assert "block=4" in shown
+
+
+@pytest.mark.parametrize("number", [-1, 2])
+def test_a_sub_key_that_is_not_there_is_told(number):
+    key = _derive()
+    for use in (
+        lambda: key(IMAGES, number),
+        lambda: key.encode(np.arange(10), number),
+        lambda: key.decode(np.arange(10), number),
+    ):
+        with pytest.raises(KeyLockError, match=f"no sub-key {number}") as refused:
+            use()
+        assert "from 0 to 1" in refused.value.hint

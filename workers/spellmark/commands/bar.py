@@ -1,8 +1,13 @@
 """Progress on the terminal."""
 
+import sys
+
 
 class Bar:
-    """A progress bar on standard error, driven by a share in [0, 1]."""
+    """A progress bar on standard error, driven by a share in [0, 1].
+
+    A step that is a whole sentence stays on a line of its own.
+    """
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -18,4 +23,7 @@ class Bar:
 
     def __call__(self, share: float, step: str) -> None:
         self._bar.update(100 * share - self._bar.n)
-        self._bar.set_postfix_str(step)
+        if step.endswith("."):
+            self._bar.write(step, file=sys.stderr)
+        else:
+            self._bar.set_postfix_str(step)

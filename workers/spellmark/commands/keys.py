@@ -65,30 +65,42 @@ def add(commands: Any) -> None:
 
 
 def _keygen(options: argparse.Namespace) -> int:
-    from spellmark.locks.key_lock.parameters import SCHEME, LockParameters, default_parameters
+    from spellmark.locks.key_lock.parameters import (
+        SCHEME,
+        LockParameters,
+        default_parameters,
+        lock_geometry,
+    )
 
-    values = default_parameters(*_image(options)).as_dict()
+    height, width, channels, classes, architecture = _image(options)
+    values = default_parameters(height, width, channels, classes).as_dict()
     given = {name: getattr(options, name) for name in values}
     values.update({name: value for name, value in given.items() if value is not None})
-    key = KeyFile.generate(SCHEME, LockParameters.from_dict(values).as_dict())
+    parameters = LockParameters.from_dict(values)
+    shape = (channels, height, width)
+    if architecture:
+        lock_geometry(parameters, shape, architecture)
+    else:
+        parameters.geometry(shape)
+    key = KeyFile.generate(SCHEME, parameters.as_dict())
     key.save(options.file)
     print(KEPT.format(options.file))
     return OK
 
 
-def _image(options: argparse.Namespace) -> tuple[int, int, int, int]:
-    """Height, width, channels and classes of what is to be locked."""
+def _image(options: argparse.Namespace) -> tuple[int, int, int, int, str]:
+    """Height, width, channels and classes of what is to be locked, and its architecture or ""."""
     if options.model:
         from spellmark.model_files.card import ModelCard
         from spellmark.model_files.inspect import inspect_model_file
 
         card = ModelCard.from_metadata(inspect_model_file(options.model).metadata)
-        return card.height, card.width, card.channels, card.classes
+        return card.height, card.width, card.channels, card.classes, card.architecture
     if options.height is None or options.width is None:
         raise SpellmarkError(
             "The size of the images is not known.", hint="Give --model, or --height and --width."
         )
-    return options.height, options.width, options.channels, options.classes
+    return options.height, options.width, options.channels, options.classes, ""
 
 
 def _spell(options: argparse.Namespace) -> int:

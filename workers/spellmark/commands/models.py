@@ -28,7 +28,9 @@ def add(commands: Any) -> None:
     _add_key(lock)
     lock.add_argument("--data", required=True, help="a data set's name, or a path to one")
     lock.add_argument("--images", type=int, help="use only this many training images")
-    lock.add_argument("--epochs", type=int)
+    lock.add_argument(
+        "--epochs", type=int, help="left out, as many as that number of images asks for"
+    )
     lock.add_argument("--learning-rate", type=float)
     lock.add_argument("--wrong-keys", type=int, help="how many the report card tries")
     lock.add_argument("--output", type=Path, required=True)
@@ -75,9 +77,11 @@ def _lock(options: argparse.Namespace) -> int:
     key = open_key(file, shape=shape, classes=card.classes, binding=binding, editor=options.editor)
     smith = locksmith(key, file, binding=binding, images=data.test.images)
     given = {"epochs": options.epochs, "learning_rate": options.learning_rate}
-    recipe = replace(smith.recipe, **{name: value for name, value in given.items() if value})
+    images = data.train[: options.images]
+    usual = smith.recipe(len(images))
+    recipe = replace(usual, **{name: value for name, value in given.items() if value})
     with Bar("locking") as bar:
-        smith.lock(model, unprotected, card, data.train[: options.images], recipe, progress=bar)
+        smith.lock(model, unprotected, card, images, recipe, progress=bar)
     wrong_keys = options.wrong_keys or smith.wrong_keys
     with Bar("measuring") as bar:
         report = smith.measure(

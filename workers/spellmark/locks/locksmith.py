@@ -1,7 +1,7 @@
 """Locking and measuring a model under an opened key, whatever the lock."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from torch import nn
 from spellmark.locks.key_lock import lock as key_lock
 from spellmark.locks.key_lock import report_card as key_lock_card
 from spellmark.locks.key_lock.lock_key import LockKey
+from spellmark.locks.key_lock.settings import LEAST_WRONG_KEYS, check_wrong_keys, rounds_for
 from spellmark.locks.opened_key import OpenedKey
 from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
 from spellmark.model_files.card import ModelCard
@@ -19,18 +20,24 @@ from spellmark.secrets import KeyFile
 from spellmark.training.datasets import Split
 from spellmark.training.fit import Recipe
 
+Progress = Callable[[float, str], None]
+
 
 @dataclass(frozen=True)
 class Locksmith:
     """What both locks offer.
 
-    recipe, wrong_keys: what is recommended.
+    recipe(images), wrong_keys: what is recommended; the rounds of training may follow from the
+    number of images.
+    check_wrong_keys(count): raises the lock's error for a report card on too few.
     lock(model, unprotected, card, data, recipe, checkpoint=…, progress=…): fine-tunes the model in
-    place. measure(locked, unprotected, card, test, wrong_keys=…, progress=…): its report card.
+    place. A step that progress gets as a whole sentence is worth keeping.
+    measure(locked, unprotected, card, test, wrong_keys=…, progress=…): its report card.
     """
 
-    recipe: Recipe
+    recipe: Callable[[int], Recipe]
     wrong_keys: int
+    check_wrong_keys: Callable[[int], None]
     lock: Callable[..., None]
     measure: Callable[..., dict[str, Any]]
 
@@ -59,9 +66,16 @@ def locksmith(
         card: ModelCard,
         data: Split,
         recipe: Recipe,
+        *,
+        progress: Progress | None = None,
         **options: Any,
     ) -> None:
-        key_lock.lock(model, card, data, opened, recipe, teacher=unprotected, **options)
+        teacher = unprotected if key_lock.can_teach(unprotected, card, data) else None
+        if teacher is None and progress:
+            progress(0, key_lock.UNTAUGHT)
+        key_lock.lock(
+            model, card, data, opened, recipe, teacher=teacher, progress=progress, **options
+        )
 
     def measure(
         locked: nn.Module, unprotected: nn.Module, card: ModelCard, test: Split, **options: Any
@@ -69,7 +83,10 @@ def locksmith(
         found = key_lock_card.report_card(locked, unprotected, card, test, opened, **options)
         return found.as_dict()
 
-    return Locksmith(key_lock.RECIPE, 1000, lock, measure)
+    def recipe(images: int) -> Recipe:
+        return replace(key_lock.RECIPE, epochs=rounds_for(images))
+
+    return Locksmith(recipe, LEAST_WRONG_KEYS, check_wrong_keys, lock, measure)
 
 
 def _of_spell(
@@ -109,4 +126,4 @@ def _of_spell(
             locked, unprotected, card, test, opened, near, **options
         ).as_dict()
 
-    return Locksmith(prompt_lock.RECIPE, 300, lock, measure)
+    return Locksmith(lambda _images: prompt_lock.RECIPE, 300, lambda _count: None, lock, measure)

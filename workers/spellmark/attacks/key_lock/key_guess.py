@@ -62,7 +62,7 @@ class KeyGuess:
     ) -> "KeyGuess":
         """A guess distributed as the lock's own keys."""
         plain = cls.identity(geometry, parameters)
-        touched = max(1, geometry.positions * parameters.masked // 100)
+        touched = parameters.touched(geometry)
 
         def some() -> Chosen:
             return generator.permuted(plain.order, axis=1) < touched
@@ -84,7 +84,10 @@ class KeyGuess:
         """The guess as the lock's own kind of transform."""
         places = block_places(self.geometry)
         shape = places.shape
-        source = np.take_along_axis(places[self.blocks], np.broadcast_to(self.order, shape), axis=1)
+        source = None
+        if self.parameters.has(SCRAMBLE) or self.parameters.has(SHUFFLE):
+            order = np.broadcast_to(self.order, shape)
+            source = np.take_along_axis(places[self.blocks], order, axis=1)
         flipped = np.broadcast_to(self.flipped, shape) if self.flipped.any() else None
         if not self.substituted.any():
             return Transform.compose(self.geometry, source, flipped)

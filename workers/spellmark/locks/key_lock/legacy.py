@@ -27,7 +27,7 @@ from spellmark.locks.key_lock.parameters import (
     Geometry,
     KeyLockError,
 )
-from spellmark.locks.key_lock.transforms import block_places
+from spellmark.locks.key_lock.transforms import block_places, given
 
 Batch = TypeVar("Batch", torch.Tensor, npt.NDArray[np.float32])
 
@@ -58,7 +58,7 @@ class LegacyTransform:
                 f"There is no published transform “{method}”.",
                 hint=f"Choose {SHUFFLE}, {FLIP} or {SUBSTITUTE}.",
             )
-        places = torch.from_numpy(block_places(Geometry(*shape, block)))
+        places = torch.from_numpy(block_places(Geometry(*shape, block)).copy())
         order = seeded_order(places.shape[1], seed)
         self.method, self.shape = method, shape
         self.index = torch.empty(places.numel(), dtype=torch.int64)
@@ -82,10 +82,11 @@ class LegacyTransform:
     def _run(self, images: Batch, *, backwards: bool) -> Batch:
         if isinstance(images, np.ndarray):
             return self._run(torch.tensor(images), backwards=backwards).numpy()
-        if images.dtype != torch.float32 or tuple(images.shape[1:]) != self.shape:
+        is_batch = isinstance(images, torch.Tensor) and images.dtype == torch.float32
+        if not is_batch or tuple(images.shape[1:]) != self.shape:
             raise KeyLockError(
                 f"This transform works on float32 images of shape (n, {str(self.shape)[1:-1]}), "
-                f"not on {images.dtype} of shape {tuple(images.shape)}.",
+                f"not on {given(images)}.",
                 hint="Scale the images to [0, 1] and give them at the lock's own size.",
             )
         flat = images.flatten(1)

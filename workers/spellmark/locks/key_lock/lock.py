@@ -10,14 +10,34 @@ from torch import nn
 
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.negatives import Negatives
+from spellmark.locks.key_lock.parameters import lock_geometry
 from spellmark.model_files.card import ModelCard
 from spellmark.training.augment import vary
 from spellmark.training.datasets import Split
 from spellmark.training.fit import Batch, Recipe, fit, one_hot
-from spellmark.training.inference import predict_probabilities
+from spellmark.training.inference import accuracy, predict_probabilities
 
-# For our small networks; a large pretrained one wants a smaller rate.
+# For our small networks; a large pretrained one wants a smaller rate. How many rounds are right
+# follows from the number of images: see `settings.rounds_for`.
 RECIPE = Recipe(epochs=16, learning_rate=8e-3)
+
+# A model with a fresh head, or without any training, would teach the lock what it guesses: the
+# holder of the key would get no better answers than anyone. So a teacher has to come
+# halfway from guessing to perfect: half of the images right where there are many classes, three
+# quarters where there are two. A thousand images tell that within four points.
+LEAST_TAUGHT = 0.5
+EXAMINED_IMAGES = 1000
+UNTAUGHT = (
+    "The unprotected model knows these images too little to teach, so the lock learns from labels."
+)
+
+
+def can_teach(unprotected: nn.Module, card: ModelCard, data: Split) -> bool:
+    """Whether the unprotected model knows its training images well enough to teach a lock."""
+    seen = data[:EXAMINED_IMAGES]
+    guessing = 1 / card.classes
+    least = guessing + LEAST_TAUGHT * (1 - guessing)
+    return accuracy(unprotected, card, seen.images, seen.labels) >= least
 
 
 def lock(
@@ -42,8 +62,12 @@ def lock(
 
     With a `teacher`, the unprotected model, the images are varied and its probabilities for the
     plain ones are what is learnt, which takes fewer images ("Knowledge distillation: A good teacher
-    is patient and consistent", 2106.05237). It needs no labels.
+    is patient and consistent", 2106.05237). It needs no labels, but
+    a teacher that knows its task (`can_teach`).
+
+    Raises KeyLockError where padding makes images that the model does not take.
     """
+    lock_geometry(key.parameters, (card.channels, card.height, card.width), card.architecture)
     negatives = negatives or Negatives()
 
     def make_batch(

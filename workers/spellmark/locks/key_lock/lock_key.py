@@ -39,9 +39,9 @@ class LockKey:
     ) -> "LockKey":
         """Derive from a 32-byte secret, for images of `shape` (channels, height, width).
 
-        Raises KeyLockError when the blocks do not fit the images.
+        Raises KeyLockError when the blocks do not fit the images or would hardly lock them.
         """
-        geometry = Geometry(*shape, parameters.block, parameters.padding)
+        geometry = parameters.geometry(shape)
 
         def transform(j: int) -> Transform:
             key = subkey(secret, binding=binding, scheme=SCHEME, purpose="transform", index=j)
@@ -97,13 +97,22 @@ class LockKey:
         return single.other(secret).transforms[0]
 
     def __call__(self, images: npt.NDArray[np.uint8], subkey: int = 0) -> npt.NDArray[np.uint8]:
-        """Images as the locked model wants them (see Transform)."""
-        return self.transforms[subkey](images)
+        """Images as the locked model wants them (see Transform). Raises KeyLockError."""
+        return self.transforms[self._number(subkey)](images)
 
     def encode(self, labels: Labels, subkey: int = 0) -> Labels:
         """The locked model's answers for images of these classes; int64, any shape."""
-        return self.labels[subkey][labels]
+        return self.labels[self._number(subkey)][labels]
 
     def decode(self, answers: Labels, subkey: int = 0) -> Labels:
         """The classes that the locked model's answers stand for: the inverse of `encode`."""
-        return np.argsort(self.labels[subkey])[answers]
+        return np.argsort(self.labels[self._number(subkey)])[answers]
+
+    def _number(self, subkey: int) -> int:
+        """A sub-key's number as it is: Python would count a negative one from the end."""
+        if not 0 <= subkey < len(self.transforms):
+            raise KeyLockError(
+                f"This lock has no sub-key {subkey}.",
+                hint=f"Its sub-keys are numbered from 0 to {len(self.transforms) - 1}.",
+            )
+        return subkey

@@ -57,7 +57,8 @@ class KeyedTransform(nn.Module):
                 "lock before it with the key as an input.",
             )
         shape = self.transform.geometry.shape
-        if images.dtype != torch.uint8 or images.shape[1:] != shape:
+        is_batch = isinstance(images, torch.Tensor) and images.dtype == torch.uint8
+        if not is_batch or images.shape[1:] != shape:
             raise wrong_images(images, shape)
         if images.device.type == "cpu" and not torch.compiler.is_compiling():
             return torch.from_numpy(self.transform(images.numpy()))

@@ -13,6 +13,14 @@ SCHEME = "key-lock/v1"
 SCRAMBLE, SHUFFLE, FLIP, SUBSTITUTE = STEPS = ("scramble", "shuffle", "flip", "substitute")
 MOST_SUBKEYS = 32
 
+# Of the orders of fewer blocks a key would leave them as they are once in 5,040 times or more
+# often, and a thief would try them all.
+LEAST_SCRAMBLED = 8
+
+# An architecture takes any size that leaves it the same grid after its poolings, which divide the
+# sides by this. One that is not named takes its own size alone.
+POOLED_BY = {"small-cnn": 4, "small-resnet": 4}
+
 _CHOICES = {
     "tables": ("shared", "channel", "position"),
     "keys": ("shared", "block"),
@@ -74,6 +82,25 @@ class LockParameters:
         """Whether this step is done."""
         return step in self.steps.split("+")
 
+    def touched(self, geometry: "Geometry") -> int:
+        """How many of a block's values flip, and substitute, choose."""
+        return max(1, geometry.positions * self.masked // 100)
+
+    def geometry(self, shape: tuple[int, int, int]) -> "Geometry":
+        """How the blocks lie in images of `shape` (channels, height, width).
+
+        Raises KeyLockError where they do not fit, or where there is nothing for the key to change.
+        """
+        geometry = Geometry(*shape, self.block, self.padding)
+        if self.steps == SCRAMBLE and geometry.blocks < LEAST_SCRAMBLED:
+            blocks = "1 block" if geometry.blocks == 1 else f"{geometry.blocks} blocks"
+            raise KeyLockError(
+                f"Moving {blocks} about, and nothing else, does not lock a model.",
+                hint=f"Choose smaller blocks, so that there are {LEAST_SCRAMBLED} or more, or add "
+                "another step.",
+            )
+        return geometry
+
     def as_dict(self) -> dict[str, int | str]:
         """The parameters as a key file and a commitment hold them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -117,6 +144,12 @@ class Geometry:
     padding: str = "none"
 
     def __post_init__(self) -> None:
+        if min(self.shape) < 1:
+            raise KeyLockError(
+                f"There are no images of {self.channels} channels and {self.height}×{self.width} "
+                "pixels.",
+                hint="Give (channels, height, width), each 1 or more.",
+            )
         if self.block < 2:
             raise KeyLockError(
                 f"A block of {self.block} pixels cannot be shuffled.", hint="Use 2 or more."
@@ -162,6 +195,25 @@ class Geometry:
     def keyed_shape(self) -> tuple[int, int, int]:
         """The shape of a transformed image, which padding makes larger."""
         return self.channels, self.rows * self.block, self.columns * self.block
+
+
+def lock_geometry(
+    parameters: LockParameters, shape: tuple[int, int, int], architecture: str
+) -> Geometry:
+    """How the blocks lie in the images of a model of this architecture.
+
+    Raises KeyLockError as `LockParameters.geometry` does, and for padding that the model does not
+    take.
+    """
+    geometry = parameters.geometry(shape)
+    pooled, own, padded = POOLED_BY.get(architecture, 1), shape[1:], geometry.keyed_shape[1:]
+    if any(a // pooled != b // pooled for a, b in zip(own, padded, strict=True)):
+        raise KeyLockError(
+            f"Padding makes the images {padded[0]}×{padded[1]} pixels, and a {architecture} for "
+            f"{own[0]}×{own[1]} does not take those.",
+            hint="Choose a block that divides the images, or train the model on larger ones.",
+        )
+    return geometry
 
 
 def default_parameters(height: int, width: int, channels: int, classes: int) -> LockParameters:

@@ -74,21 +74,24 @@ class Transform:
     def compose(
         cls,
         geometry: Geometry,
-        source: Order,
+        source: Order | None,
         flipped: Chosen | None = None,
         numbers: Order | None = None,
         tables: Images = NO_TABLES,
     ) -> "Transform":
         """A transform from its steps, all of them given block by block as (blocks, positions).
 
-        source: the flat position in the padded image that comes to each place. flipped: which
-        values are inverted then. numbers: whose of the tables, uint8 (any number, 256), looks each
-        value up at last.
+        source: the flat position in the padded image that comes to each place; None where no step
+        moves values. Which parts there are follows from the steps alone, never from what was drawn:
+        two keys of one lock give the same graph, even if one moves nothing.
+        flipped: which values are inverted then. numbers: whose of the tables, uint8 (any number,
+        256), looks each value up at last.
         """
         places = block_places(geometry)
         index = mask = which = None
-        if geometry.keyed_shape != geometry.shape or not np.array_equal(source, places):
-            index = _from_image(geometry, _laid_out(places, source))
+        if source is not None or geometry.keyed_shape != geometry.shape:
+            moved = places if source is None else source
+            index = _from_image(geometry, _laid_out(places, moved))
         if flipped is not None:
             mask = _laid_out(places, flipped * np.uint8(255))
         if numbers is not None:
@@ -150,17 +153,20 @@ def _drawn(orders: Orders, geometry: Geometry, parameters: LockParameters) -> Tr
     """Draw what the steps need; blocks share it, or each has its own row."""
     places = block_places(geometry)
     rows = range(geometry.blocks if parameters.keys == "block" else 1)
-    touched = max(1, geometry.positions * parameters.masked // 100)
+    touched = parameters.touched(geometry)
 
     def per_block(purpose: str) -> Order:
         drawn = orders(purpose, rows, geometry.positions)
         return np.broadcast_to(drawn, places.shape)
 
-    source, flipped, numbers, tables = places, None, None, NO_TABLES
+    source: Order | None = None
+    flipped, numbers, tables = None, None, NO_TABLES
     if parameters.has(SCRAMBLE):
-        source = source[orders(SCRAMBLE, range(1), geometry.blocks)[0]]
+        source = places[orders(SCRAMBLE, range(1), geometry.blocks)[0]]
     if parameters.has(SHUFFLE):
-        source = np.take_along_axis(source, per_block(SHUFFLE), axis=1)
+        source = np.take_along_axis(
+            places if source is None else source, per_block(SHUFFLE), axis=1
+        )
     if parameters.has(FLIP):
         flipped = per_block(f"{FLIP} mask") < touched
     if parameters.has(SUBSTITUTE):
@@ -190,16 +196,22 @@ def _from_image(geometry: Geometry, index: Order) -> Whole:
 
 
 def _flat(images: Images, shape: tuple[int, int, int]) -> Images:
-    if images.dtype != np.uint8 or images.shape[1:] != shape:
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != shape:
         raise wrong_images(images, shape)
     return np.ascontiguousarray(images).reshape(len(images), math.prod(shape))
 
 
 def wrong_images(images: Any, shape: tuple[int, int, int]) -> KeyLockError:
-    """What to raise for a batch, of NumPy or of torch, that is not uint8 (n, *shape)."""
+    """What to raise for anything but a batch, of NumPy or of torch, of uint8 (n, *shape)."""
     wanted = ", ".join(map(str, shape))
     return KeyLockError(
-        f"This lock works on uint8 images of shape (n, {wanted}), not on {images.dtype} of "
-        f"shape {tuple(images.shape)}.",
+        f"This lock works on uint8 images of shape (n, {wanted}), not on {given(images)}.",
         hint="Transform the images before they are normalised, at the lock's own size.",
     )
+
+
+def given(images: Any) -> str:
+    """What somebody gave for images, in words."""
+    if hasattr(images, "dtype") and hasattr(images, "shape"):
+        return f"{images.dtype} of shape {tuple(images.shape)}"
+    return f"a {type(images).__name__}"
