@@ -17,7 +17,7 @@ import torch
 from attack_rows import attack_rows
 from kept import CACHE, kept
 from key_lock_accuracy import CARD, DEFAULT
-from random_key_null import p_values_of_innocents
+from random_key_null import keyed_label_p_values
 from result import report
 
 from spellmark.attacks.key_lock.catalogue import BUDGETS
@@ -67,7 +67,7 @@ def main() -> None:
     }
     if options.variant:
         return
-    p_values = np.asarray(p_values_of_innocents(whole, quick=options.quick)["keyed"])
+    p_values = np.asarray(keyed_label_p_values(whole, quick=options.quick))
     report(
         "key_lock_attacks",
         {

@@ -8,7 +8,6 @@ somebody else under another key. Every p-value comes from answers that the model
 import argparse
 import secrets
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +46,7 @@ MEANING = {
     "keyed_label_null_rate_at_0.2": "the same for 0.2",
     "keyed_label_p_values": "models × keys",
 }
-KEYED_LABEL_KEYS = 200
+KEYED_KEYS = 200
 
 
 def main() -> None:
@@ -56,8 +55,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer models and keys")
     options = parser.parse_args()
     torch.set_num_threads(2)
-    found = p_values_of_innocents(datasets.load("fashion-mnist"), quick=options.quick)
-    table, keyed = found["ranked"], found["keyed"]
+    data = datasets.load("fashion-mnist")
+    keyed = keyed_label_p_values(data, quick=options.quick)
+    table = _ranked_p_values(data, quick=options.quick)
     flat = np.asarray([p for family in table.values() for model in family for p in model])
     by_model = [np.asarray(model) for family in table.values() for model in family]
     report(
@@ -83,26 +83,33 @@ def main() -> None:
     )
 
 
-def p_values_of_innocents(data: Dataset, *, quick: bool) -> dict[str, Any]:
-    """Of both tests: `ranked`, by family and model, and `keyed`, all in one list."""
-    each, keys, decoys, probes = (1, 20, 99, 20) if quick else (4, 40, 199, 32)
+def keyed_label_p_values(data: Dataset, *, quick: bool) -> list[float]:
+    """Of all innocents, by keyed labels."""
 
-    def measure() -> dict[str, Any]:
-        ranked: dict[str, list[list[float]]] = {}
-        keyed: list[float] = []
-        for family, number, model in _innocents(data, each, epochs=1 if quick else 3):
-            keyed += [_keyed_label_p(model, data.test) for _ in range(KEYED_LABEL_KEYS)]
-            p_values = [_ranked_p(model, data.test, decoys, probes) for _ in range(keys)]
-            ranked.setdefault(family, []).append(p_values)
-            print(f"{family} {number}: smallest p {min(p_values):.3f}", flush=True)
-        return {"ranked": ranked, "keyed": keyed}
+    def measure() -> list[float]:
+        models = _innocents(data, quick=quick)
+        return [
+            _keyed_label_p(model, data.test) for _, _, model in models for _ in range(KEYED_KEYS)
+        ]
 
-    found: dict[str, Any] = kept("innocents-", (CARD, LOCK, len(data.test), quick), measure)
+    found: list[float] = kept("innocents-keyed-", (CARD, LOCK, len(data.test), quick), measure)
     return found
 
 
-def _innocents(data: Dataset, each: int, epochs: int) -> Iterator[tuple[str, int, torch.nn.Module]]:
+def _ranked_p_values(data: Dataset, *, quick: bool) -> dict[str, list[list[float]]]:
+    """By decoy keys: a list for each model of each family."""
+    keys, decoys, probes = (20, 99, 20) if quick else (40, 199, 32)
+    found: dict[str, list[list[float]]] = {}
+    for family, number, model in _innocents(data, quick=quick):
+        p_values = [_ranked_p(model, data.test, decoys, probes) for _ in range(keys)]
+        found.setdefault(family, []).append(p_values)
+        print(f"{family} {number}: smallest p {min(p_values):.3f}", flush=True)
+    return found
+
+
+def _innocents(data: Dataset, *, quick: bool) -> Iterator[tuple[str, int, torch.nn.Module]]:
     """Models that never saw the owner's lock: family, number, model."""
+    each, epochs = (1, 1) if quick else (4, 3)
     own, other = data.train[:4000], data.train[4000:12_000]
     for number in range(each):
         yield "same data", number, _trained(own, seed=number, epochs=epochs)
