@@ -11,7 +11,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from spellmark.errors import SpellmarkError
-from spellmark.locks.opened_key import Images, Labels
+from spellmark.locks.opened_key import Images as Images
+from spellmark.locks.opened_key import Labels as Labels
 from spellmark.model_files.card import ModelCard
 from spellmark.training.datasets import Split
 from spellmark.training.inference import predict_probabilities
