@@ -10,6 +10,7 @@ from protection.services import geometry_of
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.parameters import (
     FLIP,
+    MOST_SUBKEYS,
     SCRAMBLE,
     SHUFFLE,
     STEPS,
@@ -20,7 +21,6 @@ from spellmark.locks.key_lock.parameters import (
 )
 
 CHOICE, CHOICES, NUMBER = "radio", "checkbox", "number"
-MOST_OFFERED_SUBKEYS = 8
 # Sides that are offered with padding, where they do not divide the image.
 COMMON_BLOCKS = (2, 4, 8, 16)
 
@@ -172,7 +172,7 @@ def options(card: Mapping[str, Any], chosen: LockParameters) -> list[Option]:
         choice("labels", "Answers of the locked model", LABEL_WORDS),
         Option(
             "subkeys", "Sub-keys", NUMBER, SUBKEYS_HELP,
-            value=chosen.subkeys, least=1, most=MOST_OFFERED_SUBKEYS,
+            value=chosen.subkeys, least=1, most=MOST_SUBKEYS,
         ),
         choice("padding", "Padding", PADDING_WORDS),
     ]  # fmt: skip
@@ -264,7 +264,8 @@ def _blocks_help(parameters: LockParameters, card: Mapping[str, Any]) -> str:
     geometry = geometry_of(parameters, card)
     blocks, values = geometry.blocks, geometry.positions
     told = f"{blocks} {'block' if blocks == 1 else 'blocks'} of {values} values."
-    if parameters.keys == "shared" and math.factorial(min(values, 20)) < 1 << 32:
+    keyed = blocks if parameters.keys == "block" else 1
+    if keyed * math.log2(math.factorial(min(values, 20))) < 32:
         return f"{told} So few orders of them that a thief can try them all."
     if blocks == 1:
         return f"{told} Nothing keeps its place, which costs the most accuracy."

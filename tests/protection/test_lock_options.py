@@ -13,7 +13,7 @@ from protection.options import (
 )
 from protection.words import smallest_exact_p
 from spellmark.cli import main
-from spellmark.locks.key_lock.parameters import STEPS, KeyLockError, LockParameters
+from spellmark.locks.key_lock.parameters import MOST_SUBKEYS, STEPS, KeyLockError, LockParameters
 from spellmark.secrets import KeyFile
 
 CARD = {"architecture": "small-cnn", "classes": 10, "channels": 1, "height": 28, "width": 28}
@@ -49,6 +49,11 @@ def test_a_key_for_each_block_leaves_too_many_orders_to_try():
 
 def test_the_words_claim_nothing_that_was_not_measured():
     assert "found quickly" not in " ".join(sum(STEP_WORDS.values(), ()))
+
+
+def test_as_many_sub_keys_are_offered_as_a_verification_may_advise():
+    assert _option(CARD, "subkeys").most == MOST_SUBKEYS
+    assert recommended({**CARD, "classes": 2}).subkeys == 5
 
 
 def test_padded_blocks_are_offered_where_the_architecture_takes_them():

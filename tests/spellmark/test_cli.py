@@ -18,6 +18,7 @@ from spellmark.certificates.statements import Registration
 from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import CertificateKey, LogKey, Trust
 from spellmark.cli import main
+from spellmark.locks.key_lock import settings
 from spellmark.locks.key_lock.parameters import default_parameters
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
@@ -95,7 +96,7 @@ def test_it_refuses_a_wrong_key_file(tmp_path: Path, capsys):
     assert "not a Spellmark key file" in capsys.readouterr().err
 
 
-def test_it_locks_a_model(tmp_path: Path, capsys):
+def test_it_locks_a_model(tmp_path: Path, capsys, monkeypatch):
     card = ModelCard(architecture="small-cnn", classes=3, channels=1, height=8, width=8)
     weights.save(build(card), card, tmp_path / "plain.safetensors")
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
@@ -107,17 +108,40 @@ def test_it_locks_a_model(tmp_path: Path, capsys):
     main(["keygen", str(tmp_path / "k"), "--model", str(tmp_path / "plain.safetensors")])
     capsys.readouterr()
     locked = tmp_path / "locked.safetensors"
+    few = ["--data", str(tmp_path / "data.npz"), "--wrong-keys", "999", "--output", str(locked)]
+    plain = str(tmp_path / "plain.safetensors")
+    assert main(["lock", plain, "--key", str(tmp_path / "k"), *few]) == 2
+    assert "999 wrong keys are too few" in capsys.readouterr().err
+    assert not locked.exists()
+    monkeypatch.setattr(settings, "LEAST_WRONG_KEYS", 5)
     code = main(
         [
             "lock", str(tmp_path / "plain.safetensors"), "--key", str(tmp_path / "k"),
-            "--data", str(tmp_path / "data.npz"), "--epochs", "1", "--wrong-keys", "5",
+            "--data", str(tmp_path / "data.npz"), "--epochs", "1", "--seeds", "2",
+            "--wrong-keys", "5",
             "--output", str(locked),
         ]
     )  # fmt: skip
     assert code == 0
-    assert json.loads(capsys.readouterr().out)["wrong_keys"] == 5
+    said = capsys.readouterr()
+    told = json.loads(said.out)
+    assert told["wrong_keys"] == 5
+    assert "wrong" not in told
+    figures = {"right", "plain", "wrong_mean", "wrong_p95", "wrong_max"}
+    assert [set(seed) for seed in told["seeds"]] == [figures] * 2
+    assert told["seeds"][0] == {name: told[name] for name in figures}
+    # This model has learnt nothing that it could teach.
+    assert said.err.count("too little to teach, so the lock learns from labels.") == 2
     assert weights.load(locked)[1] == card
     assert KeyFile.load(tmp_path / "k").secret not in locked.read_bytes()
+
+
+@pytest.mark.parametrize("wrong", [["--seeds", "0"], ["--wrong-keys", "few"], ["--epochs", "-1"]])
+def test_a_lock_takes_whole_numbers(capsys, wrong):
+    paths = ["m", "--key", "k", "--data", "d", "--output", "o"]
+    with pytest.raises(SystemExit, match="2"):
+        main(["lock", *paths, *wrong])
+    assert f"{wrong[1]} is not a whole number of 1 or more" in capsys.readouterr().err
 
 
 def test_padding_that_the_model_does_not_take_is_told(tmp_path: Path, capsys):
@@ -208,6 +232,7 @@ def test_it_locks_a_model_with_a_spell_and_opens_it(tmp_path: Path, capsys, says
     assert main(["spell", key]) == 0
     capsys.readouterr()
     options = ["--data", str(tmp_path / "small.npz"), "--epochs", "1", "--wrong-keys", "2"]
+    options += ["--seeds", "1"]
     assert main(["lock", model, "--key", key, *options, "--output", locked]) == 0
     told = json.loads(capsys.readouterr().out)
     assert 0 <= told["right"] <= 1

@@ -19,6 +19,7 @@ from registry import storage
 from registry.services import commitment_create
 from spellmark.locks.key_lock import report_card as card_module
 from spellmark.locks.key_lock import settings as key_lock_settings
+from spellmark.locks.locksmith import SEED_FIGURES
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import architectures, weights
@@ -87,8 +88,8 @@ def test_a_lock_job_registers_the_first_seeds_model_and_reports_all(alice_actor:
     assert "Locked" in protection.result.card["description"]
     report = protection.report_card
     assert report["wrong_keys"] == len(report["wrong"]) == 20
-    assert [set(seed) for seed in report["seeds"]] == [set(lock_job.SEED_FIGURES)] * 2
-    assert report["seeds"][0] == {name: report[name] for name in lock_job.SEED_FIGURES}
+    assert [set(seed) for seed in report["seeds"]] == [set(SEED_FIGURES)] * 2
+    assert report["seeds"][0] == {name: report[name] for name in SEED_FIGURES}
     assert not SealedSecret.objects.exists()
     # The registered weights are those that were measured first.
     file = protection.result.files.get()

@@ -13,7 +13,7 @@ from protection.services import card_of, check_opens, lock_finish, lock_paramete
 from registry import storage
 from registry.models import Commitment, Version
 from spellmark.errors import SpellmarkError
-from spellmark.locks.locksmith import Locksmith, locksmith
+from spellmark.locks.locksmith import Locksmith, locksmith, with_seeds
 from spellmark.locks.opened_key import OpenedKey
 from spellmark.locks.prompt_lock.parameters import PromptLockParameters
 from spellmark.locks.unlock import open_key
@@ -22,8 +22,6 @@ from spellmark.training import datasets, weights
 from tasks.work import Work
 
 TRAINING_SHARE = 0.8
-# What differs between trainings; the other figures of a report card are of the first one.
-SEED_FIGURES = ("right", "plain", "wrong_mean", "wrong_p95", "wrong_max")
 
 
 def run(work: Work) -> None:
@@ -45,13 +43,12 @@ def run(work: Work) -> None:
         )
         bench = _Bench(work, protection, smith, data, scratch)
         reports = [bench.trial(seed) for seed in range(protection.settings["seeds"])]
-        seeds = [{name: report[name] for name in SEED_FIGURES} for report in reports]
         work.check()
         lock_finish(
             protection=protection,
             job=work.job,
             locked=bench.locked,
-            report_card={**reports[0], "seeds": seeds},
+            report_card=with_seeds(reports),
         )
 
 

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from spellmark.attacks.attack import AttackError
-from spellmark.attacks.fine_tune import HeadOnly, NormsOnly, fine_tune, recipe_for
+from spellmark.attacks.attack import AttackError, Target
+from spellmark.attacks.fine_tune import WAYS, HeadOnly, NormsOnly, fine_tune, recipe_for
 from spellmark.attacks.key_lock.key_target import KeyTarget
+from spellmark.model_files.card import ModelCard
+from spellmark.training.architectures import build
 from spellmark.training.fit import Recipe, fit
 from tests.spellmark.attacks.easy_locks import CARD, easy_lock, images, plain_model
 
@@ -79,6 +81,30 @@ def test_norms_only_trains_the_normalisation_and_its_statistics():
 def test_a_model_without_normalisation_has_none_to_train():
     with pytest.raises(AttackError, match="no batch normalisation"):
         NormsOnly(torch.nn.Linear(1, 1))
+
+
+def test_a_network_from_scratch_keeps_no_weight_of_the_locked_one():
+    """A ViT's class token and position embeddings belong to no layer that could draw them anew."""
+    config = {
+        "model_type": "vit", "image_size": 8, "patch_size": 4, "hidden_size": 8,
+        "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8,
+    }  # fmt: skip
+    card = ModelCard(
+        architecture="transformers", config=config, classes=3, channels=1, height=8, width=8
+    )
+    locked = build(card)
+    with torch.no_grad():
+        for weights in locked.parameters():
+            weights.fill_(7.0)
+    before = torch.random.get_rng_state()
+    one, same, other = (
+        WAYS["from-scratch"](Target(locked, card, None), None, seed) for seed in (1, 1, 2)
+    )
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for name, weights in one.named_parameters():
+        assert not (weights == 7.0).any(), name
+        assert torch.equal(weights, same.get_parameter(name))
+    assert any(not torch.equal(w, other.get_parameter(n)) for n, w in one.named_parameters())
 
 
 def test_only_the_ways_that_were_asked_for_are_taken():

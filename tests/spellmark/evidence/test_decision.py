@@ -175,6 +175,17 @@ def test_it_refuses_rules_that_cannot_work(rule: dict[str, object], said: str):
     assert refused.value.hint
 
 
+def test_only_as_many_sub_keys_are_advised_as_a_lock_can_have():
+    two = {"method": KEYED_LABELS, "classes": 2, "subkeys": 5}
+    with pytest.raises(DecisionRuleError) as refused:
+        replace(RULE, **two, alpha=2.0**-32)
+    assert "lock with 32 sub-keys" in refused.value.hint
+    with pytest.raises(DecisionRuleError) as refused:
+        replace(RULE, **two, alpha=2.0**-33)
+    assert "lock with" not in refused.value.hint
+    assert "random-key test" in refused.value.hint
+
+
 @pytest.mark.parametrize(
     ("smallest", "alpha"),
     [(2.8e-7, 1e-6), (1e-3, 1e-3), (2e-4, 1e-3), (1 / 120, 1e-2), (1 / 24, 0.05), (0.5, 0.05)],

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spellmark.attacks.attack import AttackError, AttackResult, Attempt, Progress, Target
+from spellmark.training.architectures import build
 from spellmark.training.datasets import Split
 from spellmark.training.fit import Recipe, fit
 from spellmark.training.inference import predict_probabilities
@@ -54,7 +55,7 @@ def fine_tune(
             if progress:
                 progress((number + share) / len(runs), f"{way}, {text}")
 
-        model = WAYS[way](target.model, base, seed)
+        model = WAYS[way](target, base, seed)
         seen = Split(target.prepared(part.images), part.labels)
         fit(model, target.card, seen, recipe, progress=report)
         answers = predict_probabilities(model, target.card, held_out)
@@ -117,22 +118,18 @@ class NormsOnly(nn.Module):
         return logits
 
 
-def _from_scratch(model: nn.Module, seed: int) -> nn.Module:
-    """The same network with fresh weights, as its layers draw them."""
-    fresh = deepcopy(model)
+def _from_scratch(target: Target, seed: int) -> nn.Module:
+    """The same network with fresh weights, of which none is left as the lock trained it."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for part in fresh.modules():
-            if callable(reset := getattr(part, "reset_parameters", None)):
-                reset()
-    return fresh.requires_grad_(True)
+        return build(target.card)
 
 
-WAYS: dict[str, Callable[[nn.Module, nn.Module | None, int], nn.Module]] = {
-    "fine-tune-locked": lambda locked, base, seed: deepcopy(locked),
-    "fine-tune-head": lambda locked, base, seed: HeadOnly(locked),
-    "fine-tune-norms": lambda locked, base, seed: NormsOnly(locked),
-    "from-scratch": lambda locked, base, seed: _from_scratch(locked, seed),
-    "fine-tune-base": lambda locked, base, seed: deepcopy(cast(nn.Module, base)),
+WAYS: dict[str, Callable[[Target, nn.Module | None, int], nn.Module]] = {
+    "fine-tune-locked": lambda target, base, seed: deepcopy(target.model),
+    "fine-tune-head": lambda target, base, seed: HeadOnly(target.model),
+    "fine-tune-norms": lambda target, base, seed: NormsOnly(target.model),
+    "from-scratch": lambda target, base, seed: _from_scratch(target, seed),
+    "fine-tune-base": lambda target, base, seed: deepcopy(cast(nn.Module, base)),
 }
-"""The model that the thief trains, by the way's name: from the locked one, the base and a seed."""
+"""The model that the thief trains, by the way's name: from what he stole, the base and a seed."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from spellmark.commands import OK
 from spellmark.commands.bar import Bar
 from spellmark.errors import SpellmarkError
+from spellmark.locks.key_lock.settings import USUAL_SEEDS
 
 if TYPE_CHECKING:
     from spellmark.secrets import KeyFile
@@ -27,12 +28,18 @@ def add(commands: Any) -> None:
     lock.add_argument("model", type=Path, help="safetensors with a Spellmark model card")
     _add_key(lock)
     lock.add_argument("--data", required=True, help="a data set's name, or a path to one")
-    lock.add_argument("--images", type=int, help="use only this many training images")
+    lock.add_argument("--images", type=_count, help="use only this many training images")
     lock.add_argument(
-        "--epochs", type=int, help="left out, as many as that number of images asks for"
+        "--epochs", type=_count, help="left out, as many as that number of images asks for"
     )
     lock.add_argument("--learning-rate", type=float)
-    lock.add_argument("--wrong-keys", type=int, help="how many the report card tries")
+    lock.add_argument("--wrong-keys", type=_count, help="how many the report card tries")
+    lock.add_argument(
+        "--seeds",
+        type=_count,
+        default=USUAL_SEEDS,
+        help="trainings; the first one's model is saved",
+    )
     lock.add_argument("--output", type=Path, required=True)
     lock.set_defaults(run=_lock)
 
@@ -65,14 +72,14 @@ def _import(options: argparse.Namespace) -> int:
 
 def _lock(options: argparse.Namespace) -> int:
     # torch takes seconds to load, so only the commands that need it pay for it.
-    from spellmark.locks.locksmith import locksmith
+    from spellmark.locks.locksmith import locksmith, with_seeds
     from spellmark.locks.unlock import open_key
     from spellmark.secrets import KeyFile
     from spellmark.training import datasets, weights
 
     file, data = KeyFile.load(options.key), datasets.find(options.data)
-    model, card = weights.load(options.model)
-    binding, unprotected = _binding(options, file), deepcopy(model)
+    unprotected, card = weights.load(options.model)
+    binding = _binding(options, file)
     shape = (card.channels, card.height, card.width)
     key = open_key(file, shape=shape, classes=card.classes, binding=binding, editor=options.editor)
     smith = locksmith(key, file, binding=binding, images=data.test.images)
@@ -80,17 +87,32 @@ def _lock(options: argparse.Namespace) -> int:
     images = data.train[: options.images]
     usual = smith.recipe(len(images))
     recipe = replace(usual, **{name: value for name, value in given.items() if value})
-    with Bar("locking") as bar:
-        smith.lock(model, unprotected, card, images, recipe, progress=bar)
     wrong_keys = options.wrong_keys or smith.wrong_keys
-    with Bar("measuring") as bar:
-        report = smith.measure(
-            model, unprotected, card, data.test, wrong_keys=wrong_keys, progress=bar
-        )
-    weights.save(model, card, options.output)
-    shown = {name: value for name, value in report.items() if not isinstance(value, list)}
-    print(json.dumps(shown, indent=2))
+    smith.check_wrong_keys(wrong_keys)
+    reports = []
+    for seed in range(options.seeds):
+        model, of = deepcopy(unprotected), f"{seed + 1} of {options.seeds}"
+        with Bar(f"locking, training {of}") as bar:
+            smith.lock(model, unprotected, card, images, replace(recipe, seed=seed), progress=bar)
+        with Bar(f"measuring, training {of}") as bar:
+            report = smith.measure(
+                model, unprotected, card, data.test, wrong_keys=wrong_keys, progress=bar
+            )
+        reports.append(report)
+        if seed == 0:
+            weights.save(model, card, options.output)
+    # One figure for each wrong key is too much to read.
+    first = {name: value for name, value in reports[0].items() if not isinstance(value, list)}
+    seeds = with_seeds(reports)["seeds"]
+    print(json.dumps({**first, "seeds": seeds}, indent=2))
     return OK
+
+
+def _count(text: str) -> int:
+    """A whole number of 1 or more, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
+    return int(text)
 
 
 def _unlock(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from spellmark.errors import SpellmarkError
 from spellmark.evidence import keyed_label_test, random_key_test
 from spellmark.evidence.draws import decoy_labels, true_slot
 from spellmark.evidence.transcript import Exchange, complete_answers
+from spellmark.locks.key_lock.parameters import MOST_SUBKEYS
 
 KEYED_LABELS, RANDOM_KEY_TEST = METHODS = ("keyed-labels", "random-key-test")
 
@@ -201,8 +202,9 @@ def _out_of_reach(rule: DecisionRule) -> DecisionRuleError:
         )
     needed = keyed_label_test.subkeys_needed(rule.alpha, rule.classes, rule.probes)
     keys = "1 sub-key" if rule.subkeys == 1 else f"{rule.subkeys} sub-keys"
+    hint = f"Use the random-key test or a larger alpha (at most {MOST_ALPHA})"
+    if needed <= MOST_SUBKEYS:
+        hint += f", or lock with {needed} sub-keys, which can show it"
     return DecisionRuleError(
-        f"Keyed labels of {rule.classes} classes under {keys} can show {least}",
-        hint=f"Use the random-key test or a larger alpha (at most {MOST_ALPHA}), or lock with "
-        f"{needed} sub-keys, which can show it.",
+        f"Keyed labels of {rule.classes} classes under {keys} can show {least}", hint=f"{hint}."
     )

@@ -1,6 +1,6 @@
 """Locking and measuring a model under an opened key, whatever the lock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +22,9 @@ from spellmark.training.fit import Recipe
 
 Progress = Callable[[float, str], None]
 
+# What differs between trainings; the other figures of a report card are of the first one.
+SEED_FIGURES = ("right", "plain", "wrong_mean", "wrong_p95", "wrong_max")
+
 
 @dataclass(frozen=True)
 class Locksmith:
@@ -40,6 +43,14 @@ class Locksmith:
     check_wrong_keys: Callable[[int], None]
     lock: Callable[..., None]
     measure: Callable[..., dict[str, Any]]
+
+
+def with_seeds(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The report card of a lock that was trained from several seeds: the first one's, which is
+    kept, with the figures of all under `seeds`.
+    """
+    seeds = [{name: report[name] for name in SEED_FIGURES} for report in reports]
+    return {**reports[0], "seeds": seeds}
 
 
 def locksmith(

@@ -12,6 +12,7 @@ SCHEME = "key-lock/v1"
 
 SCRAMBLE, SHUFFLE, FLIP, SUBSTITUTE = STEPS = ("scramble", "shuffle", "flip", "substitute")
 MOST_SUBKEYS = 32
+MOST_USUAL_SUBKEYS = 5
 
 # Of the orders of fewer blocks a key would leave them as they are once in 5,040 times or more
 # often, and a thief would try them all.
@@ -232,13 +233,13 @@ def default_parameters(height: int, width: int, channels: int, classes: int) -> 
 
 
 def subkeys_for(classes: int) -> int:
-    """How many sub-keys let an exact claim from keyed labels reach p = 1e-6, or 1e-3 at the least.
+    """The fewest sub-keys with which an exact claim from keyed labels reaches p = 1e-6; at most 5.
 
-    Each brings a factor of 1 / classes!, and each costs accuracy: never more than four. Two classes
-    get one, since four would not do either; claims on them rest on decoy keys.
+    Each brings a factor of 1 / classes!, and each costs accuracy. Five are not enough for two
+    classes, which reach 1 / 32, and for three, which reach 1 / 7776: their stronger claims rest on
+    decoy keys.
     """
-    for wanted in (10**6, 10**3):
-        for subkeys in range(1, 5):
-            if math.factorial(classes) ** subkeys >= wanted:
-                return subkeys
-    return 1
+    return next(
+        (n for n in range(1, MOST_USUAL_SUBKEYS) if math.factorial(classes) ** n >= 10**6),
+        MOST_USUAL_SUBKEYS,
+    )
