@@ -61,7 +61,8 @@ class RelaxedSpell(Front):
         edited = edited[:, :, :height, :width]
         if channels == 1:
             edited = edited.mean(1, keepdim=True)
-        return pixels * (1 - self.alpha) + edited * self.alpha
+        blended: torch.Tensor = pixels * (1 - self.alpha) + edited * self.alpha
+        return blended
 
     def _noise(self, picture: torch.Tensor) -> torch.Tensor:
         """What the pipeline starts from, the same for every image."""

@@ -22,14 +22,11 @@ class ConvolutionFront(Front):
         self.map = PixelMap(shape)
         with torch.random.fork_rng():
             torch.manual_seed(int(generator.integers(2**31)))
-            self.convolutions = nn.Sequential(
-                nn.Conv2d(channels, WIDTH, 3, padding=1),
-                nn.ReLU(),
-                nn.Conv2d(WIDTH, channels, 3, padding=1),
-            )
-        last = self.convolutions[-1]
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+            first = nn.Conv2d(channels, WIDTH, 3, padding=1)
+        last = nn.Conv2d(WIDTH, channels, 3, padding=1)
+        for part in last.parameters():
+            nn.init.zeros_(part)
+        self.convolutions = nn.Sequential(first, nn.ReLU(), last)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """The changed pixels, of the same shape."""

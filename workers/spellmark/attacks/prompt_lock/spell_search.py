@@ -1,7 +1,7 @@
 """Guessing the spell, its settings and its editor."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -85,7 +85,11 @@ def other_settings(
     others = _other_values(told)
     for number, (name, values) in enumerate(others.items()):
         edits = [
-            SpellEdit(key.editor, replace(told, **{name: value}), key.transforms[0].embedding)
+            SpellEdit(
+                key.editor,
+                PromptLockParameters.from_dict({**told.as_dict(), name: value}),
+                key.transforms[0].embedding,
+            )
             for value in values
         ]
         usable = [edit for edit in edits if _works(edit, attacker)]
