@@ -23,7 +23,7 @@ class ConvolutionFront(Front):
         with torch.random.fork_rng():
             torch.manual_seed(int(generator.integers(2**31)))
             first = nn.Conv2d(channels, WIDTH, 3, padding=1)
-        last = nn.Conv2d(WIDTH, channels, 3, padding=1)
+            last = nn.Conv2d(WIDTH, channels, 3, padding=1)
         for part in last.parameters():
             nn.init.zeros_(part)
         self.convolutions = nn.Sequential(first, nn.ReLU(), last)
