@@ -55,7 +55,7 @@ def test_padded_images_are_drawn_at_their_larger_size():
     plain, locked = rows(sample_sheet("birds", CARD, padded), 43)
     assert np.array_equal(locked[:, :42, :42], 255 - plain[:, :42, :42])
     assert np.array_equal(locked[:, 42], locked[:, 41])
-    with pytest.raises(ProtectionError, match="Padding makes"):
+    with pytest.raises(KeyLockError, match="Padding makes"):
         sample_sheet("birds", {**CARD, "architecture": "other"}, padded)
 
 
