@@ -34,7 +34,7 @@ from spellmark.training.inference import predict_labels
 # What a thief may have of the owner's kind of data, from the end of the training images.
 ATTACKER = 3000
 # What a quick run tries: one attack of each kind.
-QUICK = ("random-keys", "swaps-cross-entropy", "fine-tune", "known-plaintext", "ciphertext-only")
+QUICK = ("random-keys", "swaps-cross-entropy", "known-plaintext", "ciphertext-only")
 MEANING = {
     "attacks": "for each lock and attack: the best accuracy reached, and what it cost",
     "keyed_label_null_rate_at_0.01": "innocents: share of exact p-values at or below 0.01",

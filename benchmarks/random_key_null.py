@@ -89,7 +89,9 @@ def keyed_label_p_values(data: Dataset, *, quick: bool) -> list[float]:
     def measure() -> list[float]:
         models = _innocents(data, quick=quick)
         return [
-            _keyed_label_p(model, data.test) for _, _, model in models for _ in range(KEYED_KEYS)
+            _keyed_label_p(model, data.test)
+            for _, _, model in models
+            for _ in range(50 if quick else KEYED_KEYS)
         ]
 
     found: list[float] = kept("innocents-keyed-", (CARD, LOCK, len(data.test), quick), measure)
@@ -110,7 +112,8 @@ def _ranked_p_values(data: Dataset, *, quick: bool) -> dict[str, list[list[float
 def _innocents(data: Dataset, *, quick: bool) -> Iterator[tuple[str, int, torch.nn.Module]]:
     """Models that never saw the owner's lock: family, number, model."""
     each, epochs = (1, 1) if quick else (4, 3)
-    own, other = data.train[:4000], data.train[4000:12_000]
+    size = 1000 if quick else 4000
+    own, other = data.train[:size], data.train[size : 3 * size]
     for number in range(each):
         yield "same data", number, _trained(own, seed=number, epochs=epochs)
         yield "other data", number, _trained(other, seed=100 + number, epochs=epochs)
