@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from kept import CACHE, kept
 from key_lock_accuracy import CARD
-from prompt_locks import SPELL, opened, owners_editor, unprotected
+from owner_editors import owner_editor
+from prompt_locks import SPELL, opened, unprotected
 from result import report
 
 from spellmark.locks.prompt_lock.cached_editor import CachedEditor
@@ -112,7 +113,7 @@ class _Bench:
         self.data, self.quick = data, quick
         self.editor = CachedEditor(load_editor(), CACHE / "edits")
         self.owners = [
-            owners_editor(n, data.train.images, quick=quick)
+            owner_editor(n, data.train.images, quick=quick)
             for n in range(1 if quick else OWNERS_TRIED)
         ]
 

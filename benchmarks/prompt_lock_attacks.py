@@ -15,7 +15,8 @@ import torch
 from attack_rows import attack_rows
 from kept import CACHE, kept
 from key_lock_accuracy import CARD
-from prompt_locks import SPELL, opened, owners_editor, unprotected
+from owner_editors import owner_editor
+from prompt_locks import SPELL, opened, unprotected
 from result import report
 
 from spellmark.attacks.prompt_lock.catalogue import BUDGETS
@@ -85,7 +86,7 @@ def _attacked(
         locked, base, CARD, key, thief, data.test,
         near=near_edits(key, file.secret, binding=b"", count=20 if quick else 200),
         editors=[
-            owners_editor(n, data.train.images, quick=quick) for n in range(1 if quick else 2)
+            owner_editor(n, data.train.images, quick=quick) for n in range(1 if quick else 2)
         ],
         budget=budget,
     )  # fmt: skip

@@ -1,18 +1,12 @@
-"""What the benchmarks of prompt locks share: models, keys and other owners' editors, kept."""
+"""What the benchmarks of prompt locks share: models before any lock, and keys."""
 
-from dataclasses import replace
-
-import numpy as np
 import torch
 from kept import CACHE
 from key_lock_accuracy import CARD
 
-from spellmark.locks.prompt_lock import tiny_editor
-from spellmark.locks.prompt_lock.editors import Editor, load_editor
+from spellmark.locks.prompt_lock.editors import Editor
 from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
 from spellmark.locks.prompt_lock.prompt_key import PromptKey
-from spellmark.locks.prompt_lock.public_editor import PUBLIC, public_digest
-from spellmark.locks.prompt_lock.train_editor import OWNERS, owner_key, train
 from spellmark.secrets import KeyFile
 from spellmark.training import architectures
 from spellmark.training.datasets import Split
@@ -42,15 +36,3 @@ def unprotected(data: Split, seed: int, *, quick: bool) -> torch.nn.Module:
     fit(model, CARD, data, Recipe(epochs, seed=seed))
     torch.save(model.state_dict(), path)
     return model
-
-
-def owners_editor(number: int, photos: np.ndarray, *, quick: bool) -> Editor:
-    """The editor of another owner."""
-    steps = 50 if quick else OWNERS.steps
-    path = CACHE / f"owner-{public_digest()[:12]}-{number}-{steps}.safetensors"
-    if not path.exists():
-        pipeline, _ = tiny_editor.load(PUBLIC)
-        key = owner_key(number.to_bytes(32, "big"))
-        train(pipeline, replace(OWNERS, steps=steps), photos, key=key)
-        tiny_editor.save(pipeline, path)
-    return load_editor(path)
