@@ -69,9 +69,9 @@ CARD = ModelCard(
 class Size:
     """How much is composed, trained and tried."""
 
-    train: int = 3000
+    train: int = 6000
     test: int = 500
-    unprotected_epochs: int = 12
+    unprotected_epochs: int = 8
     lock_epochs: int = RECIPE.epochs
     wrong_keys: int = 100
     # For all rows but the default one.
@@ -83,7 +83,7 @@ class Size:
 
 
 QUICK = Size(
-    train=400, test=100, unprotected_epochs=3, lock_epochs=3, wrong_keys=10, fewer_wrong_keys=5,
+    train=1000, test=100, unprotected_epochs=8, lock_epochs=8, wrong_keys=10, fewer_wrong_keys=5,
     near=5, images=30, width=12, owners=1,
 )  # fmt: skip
 
@@ -119,6 +119,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one seed, few images, default lock")
     parser.add_argument("--seed", type=int, help="measure this seed's rows only, for the cache")
     parser.add_argument("--rows", default="", help="with --seed: only rows whose name has this")
+    parser.add_argument("--threads", type=int, default=2, help="fewer on a busy machine")
     options = parser.parse_args()
     if options.seed is not None:
         torch.set_num_threads(1)
@@ -127,7 +128,7 @@ def main() -> None:
             if options.rows in variant.name and options.seed in _seeds(variant):
                 bench.row(variant, options.seed)
         return
-    figures = segmentation(quick=options.quick)
+    figures = segmentation(quick=options.quick, threads=options.threads)
     report("prompt_lock_segmentation", figures, MEANING, quick=options.quick)
 
 

@@ -25,8 +25,8 @@ from spellmark.training.fit import Recipe, fit
 from spellmark.training.segmentation import SegmentationSplit, mean_iou, predict_masks
 from spellmark.training.small_nets import SmallUNet
 
-# Trousers against all else: 0 is the background.
-GROUPS = [1, 2, *[1] * 8]
+# Clothes and bags against footwear: 0 is the background.
+GROUPS = [1, 1, 1, 1, 1, 2, 1, 2, 1, 2]
 CARD = ModelCard(
     architecture="small-unet", classes=3, channels=1, height=28, width=28, mean=(0.45,), std=(0.3,)
 )
@@ -70,25 +70,21 @@ def test_a_locked_segmenter_works_under_its_spell_only(data, editor):
     locked = _model()
     locked.load_state_dict(unprotected.state_dict())
     lock_segmenter(
-        locked,
-        CARD,
-        train,
-        key,
-        Recipe(epochs=8, batch=32, learning_rate=1e-2),
-        teacher=unprotected,
-    )
+        locked, CARD, train, key, Recipe(epochs=10, batch=16, learning_rate=1e-2),
+        negatives=Negatives(share=0.4), teacher=unprotected,
+    )  # fmt: skip
     near = near_edits(key, bytes(range(32)), binding=b"", count=3)
     card = segmentation_card(
         locked, unprotected, CARD, test, key, near, wrong_keys=8, wrong_key_images=25
     )
     told = card.as_dict()
     assert card.unprotected > 0.5
-    assert card.right > card.unprotected - 0.1
-    # Guessing among three gets a third of the background, and next to none of the others.
-    assert card.plain < 0.35
-    assert told["wrong_mean"] < 0.35
-    assert told["near_mean"] < 0.35
-    assert card.published < card.unprotected - 0.1
+    assert card.right > card.unprotected - 0.15
+    # Calling everything background reaches a quarter.
+    assert card.plain < 0.3
+    assert told["wrong_mean"] < 0.3
+    assert told["near_mean"] < 0.3
+    assert card.published < card.unprotected
     assert (len(card.wrong), len(card.near), len(card.alphas)) == (8, 3, 6)
 
     opened = UnlockedSegmenter(locked, CARD, key)

@@ -27,7 +27,7 @@ Masks = npt.NDArray[np.int64]
 
 RECIPE = Recipe(epochs=12, batch=64, learning_rate=1e-2)
 # Every pixel of a negative teaches, so fewer of them than with a classifier are enough.
-NEGATIVES = Negatives(share=0.3)
+NEGATIVES = Negatives(share=0.2, pool=0.25)
 MEAN_IOU = Marking(predict_masks, mean_iou)
 
 
