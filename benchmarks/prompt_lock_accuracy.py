@@ -15,6 +15,7 @@ import torch
 from kept import CACHE, kept
 from key_lock_accuracy import CARD
 from owner_editors import owner_editor
+from prompt_lock_segmentation import segmentation
 from prompt_locks import SPELL, opened, unprotected
 from result import report
 
@@ -92,7 +93,8 @@ def main() -> None:
         variant.name: [bench.row(variant, seed) for seed in ([0] if variant.is_pattern else seeds)]
         for variant in variants
     }
-    report("prompt_lock_accuracy", _figures(rows), MEANING, quick=options.quick)
+    figures = {**_figures(rows), "segmentation": segmentation(quick=options.quick)}
+    report("prompt_lock_accuracy", figures, MEANING, quick=options.quick)
 
 
 def _variants() -> list[Variant]:

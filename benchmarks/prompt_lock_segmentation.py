@@ -41,7 +41,7 @@ from spellmark.training.small_nets import SmallUNet
 
 # Tops, trousers, footwear, bags; 0 is the background.
 GROUPS = (1, 2, 1, 1, 1, 3, 1, 3, 4, 3)
-SEEDS, OWNERS_TRIED, TINTS = 3, 2, 20
+SEEDS, OWNERS_TRIED, TINTS = 3, 1, 20
 STYLE, OBJECT = "with oil pastel", "add a moon to the background"
 WORDS = "open sesame"
 Row = dict[str, Any]
