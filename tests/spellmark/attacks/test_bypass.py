@@ -17,7 +17,7 @@ def test_a_bypass_begins_as_the_identity(monkeypatch, per_block, most_weights):
     pixels = torch.rand(2, 3, 8, 12)
     front = BlockMap(GEOMETRY, per_block=per_block, generator=np.random.default_rng(0))
     assert torch.equal(front(pixels), pixels)
-    assert torch.equal(PixelMap(GEOMETRY)(pixels), pixels)
+    assert torch.equal(PixelMap(GEOMETRY.keyed_shape)(pixels), pixels)
 
 
 def test_a_block_map_can_be_any_shuffle():
