@@ -13,6 +13,14 @@ from spellmark.errors import SpellmarkError
 OVER = {"succeeded", "failed", "cancelled"}
 
 
+# Of the platform, while a job is waited for.
+MOST_FAILURES = 2
+
+
+class ServerError(SpellmarkError):
+    """The platform's own fault."""
+
+
 class Client:
     """A small client: one method an HTTP method, errors as the API words them."""
 
@@ -42,9 +50,17 @@ class Client:
 
     def wait(self, path: str, show: Callable[[float, str], None], *, seconds: float = 1800) -> Any:
         """Wait for the job of a protection, run or report; the row when it succeeded."""
-        end = time.monotonic() + seconds
+        end, failures = time.monotonic() + seconds, 0
         while time.monotonic() < end:
-            row = self.get(path)
+            try:
+                row = self.get(path)
+            except ServerError:
+                # To ask once more changes nothing, and a busy machine may have had a bad moment.
+                failures += 1
+                if failures > MOST_FAILURES:
+                    raise
+                time.sleep(1)
+                continue
             job = row["job"]
             show(job["progress"], job["step"])
             if job["state"] == "succeeded":
@@ -64,5 +80,6 @@ class Client:
                     f"{method} {path} was answered with {response.status_code}.",
                     hint="See the web process's log.",
                 ) from None
-            raise SpellmarkError(f"{method} {path}: {error['message']}", hint=error["hint"])
+            kind = ServerError if response.is_server_error else SpellmarkError
+            raise kind(f"{method} {path}: {error['message']}", hint=error["hint"])
         return response
