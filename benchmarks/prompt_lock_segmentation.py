@@ -157,11 +157,10 @@ class _Bench:
         CACHE.mkdir(exist_ok=True)
         self.size = size
         items = datasets.load("fashion-mnist")
+        # The recipe was chosen on canvases 1: what is reported comes from canvases never looked at.
         self.train, self.test = (
             compose(part, count, np.random.default_rng(number), classes=GROUPS)
-            for number, (part, count) in enumerate(
-                [(items.train, size.train), (items.test, size.test)]
-            )
+            for number, part, count in ((0, items.train, size.train), (2, items.test, size.test))
         )
         self.editor = CachedEditor(load_editor(), CACHE / "edits")
         self.photos = items.train.images[: 1500 if size == QUICK else 12_000]
