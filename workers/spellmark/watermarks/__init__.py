@@ -1,0 +1,1 @@
+"""Watermarks: what makes a copy recognisable."""

@@ -1,0 +1,201 @@
+"""The guard: marks probability vectors on their way out of a prediction API."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spellmark.watermarks.dynamic.kernels import compiled
+from spellmark.watermarks.dynamic.mark_key import MarkKey
+from spellmark.watermarks.dynamic.parameters import DynamicMarkError
+
+Probabilities = npt.NDArray[np.floating[Any]]
+Thresholds = npt.NDArray[np.float64]
+
+SUM_TOLERANCE = 1e-3
+# Smaller than any difference of two probabilities that are not the same.
+_TINY = 1e-300
+
+
+class Guard:
+    """Marks answers: `guard(probabilities)` gives the answers to send instead.
+
+    The same input always gets the same answer, so that asking twice averages nothing out. The most
+    likely class of an answer stays what it was, the first one of a tie; only the label channel,
+    where it is switched on, exchanges the two best classes of close answers. `strength` thousandths
+    of the mass go to those classes that have a plus in the key's row of the best class; less where
+    more would change the best class.
+
+    decimals, top_k: how the API shortens its answers, if it does. Given here it is done after the
+    mark, and never moves the best class to another one.
+    thresholds: of the cells, from `calibrate`; needed where the key has more than one cell.
+
+    Raises DynamicMarkError.
+    """
+
+    def __init__(
+        self,
+        key: MarkKey,
+        *,
+        thresholds: Thresholds | None = None,
+        decimals: int | None = None,
+        top_k: int | None = None,
+    ) -> None:
+        self.key, self.decimals, self.top_k = key, decimals, top_k
+        self.classes, self.cells = key.parameters.classes, key.parameters.cells
+        self.thresholds = _checked_thresholds(key, thresholds)
+        self._strength = key.parameters.strength / 1000
+        self._find_tops, self._mark = compiled()
+
+    def __call__(
+        self, probabilities: Probabilities, inputs: npt.NDArray[Any] | None = None
+    ) -> Probabilities:
+        """Marked answers of the same shape and dtype, (n, classes) or (classes,).
+
+        inputs: what the answers are about, any numbers (n, ...), on any scale; read by guards with
+        cells only. Raises DynamicMarkError for what are not probabilities.
+        """
+        if probabilities.ndim == 1:
+            whole = self(probabilities[None], None if inputs is None else inputs[None])
+            return whole[0]
+        answers, tops = self._checked(probabilities)
+        cells = self.cells_of(tops, inputs)
+        if self.key.parameters.label_margin:
+            answers = self._with_labels(answers, cells)
+            tops = answers.argmax(1)
+        shown = self._shortened(self._with_tails(answers, tops, cells))
+        if probabilities.dtype != np.float64:
+            shown = shown.astype(probabilities.dtype)
+        elif self.decimals is None:
+            return shown
+        # Fewer digits may show a tie where there was none.
+        if len(lost := np.flatnonzero(shown.argmax(1) != tops)):
+            shown[lost] = self._shortened(answers[lost])
+        return shown
+
+    def cells_of(
+        self, tops: npt.NDArray[np.int64], inputs: npt.NDArray[Any] | None
+    ) -> npt.NDArray[np.int64] | None:
+        """The cell of each input, int64 (n,) below `cells`, given its best class; None for one."""
+        if self.cells == 1:
+            return None
+        if inputs is None or len(inputs) != len(tops):
+            raise DynamicMarkError(
+                "This guard looks at the inputs too, and was not given one for each answer.",
+                hint="Call it with the answers and what they are about: guard(answers, inputs).",
+            )
+        assert self.thresholds is not None
+        above = _projected(self.key, inputs) > self.thresholds[tops]
+        places = 1 << np.arange(above.shape[1])
+        return np.asarray(above @ places, np.int64)
+
+    def _checked(
+        self, given: Probabilities
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """As float64, if they are probabilities, and the best class of each."""
+        if given.ndim != 2 or given.shape[1] != self.classes:
+            raise DynamicMarkError(
+                f"Answers of shape {given.shape} are not one row of {self.classes} probabilities "
+                "for each input.",
+                hint="Give the guard what the model's softmax gave.",
+            )
+        answers = np.ascontiguousarray(given, np.float64)
+        tops = np.empty(len(answers), np.int64)
+        if not self._find_tops(answers, SUM_TOLERANCE, tops):
+            raise DynamicMarkError(
+                "The answers are not probabilities: they are negative, or do not sum to one.",
+                hint="Give the guard what the model's softmax gave, before any rounding.",
+            )
+        return answers, tops
+
+    def _with_tails(
+        self,
+        answers: npt.NDArray[np.float64],
+        tops: npt.NDArray[np.int64],
+        cells: npt.NDArray[np.int64] | None,
+    ) -> npt.NDArray[np.float64]:
+        signs = np.empty(answers.shape, np.int8)
+        for number, top in enumerate(tops.tolist()):
+            signs[number] = self.key.row(0 if cells is None else int(cells[number]), top)
+        marked = np.empty(answers.shape)
+        self._mark(answers, signs, tops, self._strength, marked)
+        return marked
+
+    def _with_labels(
+        self, answers: npt.NDArray[np.float64], cells: npt.NDArray[np.int64] | None
+    ) -> npt.NDArray[np.float64]:
+        """Close answers with their two best classes in the key's order."""
+        answers = answers.copy()
+        for number, first, second in close_pairs(answers, self.key.parameters.label_margin):
+            low, high = sorted((first, second))
+            cell = 0 if cells is None else int(cells[number])
+            wins = high if self.key.pair_row(cell, low)[high] > 0 else low
+            if wins != first or answers[number, first] == answers[number, second]:
+                values = sorted(answers[number, [first, second]])
+                answers[number, first + second - wins], answers[number, wins] = values
+        return answers
+
+    def _shortened(self, answers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        if self.top_k is not None and self.top_k < self.classes:
+            order = np.argsort(-answers, axis=1, kind="stable")
+            answers = answers.copy()
+            np.put_along_axis(answers, order[:, self.top_k :], 0, axis=1)
+        return answers if self.decimals is None else answers.round(self.decimals)
+
+
+def calibrate(
+    key: MarkKey, probabilities: Probabilities, inputs: npt.NDArray[Any]
+) -> Thresholds | None:
+    """Where the cells of each class are cut: float64 (classes, log2 cells), or None for one cell.
+
+    The medians of the class's inputs under each projection, so that each cell gets its part; of all
+    inputs for a class that has none. probabilities: the model's own answers (n, classes) about the
+    inputs (n, ...).
+    """
+    if key.parameters.cells == 1:
+        return None
+    if not len(inputs):
+        raise DynamicMarkError("There are no inputs to cut into cells.", hint="Give some.")
+    projected, tops = _projected(key, inputs), probabilities.argmax(1)
+    whole = np.median(projected, axis=0)
+    thresholds = np.tile(whole, (key.parameters.classes, 1))
+    for top in np.unique(tops):
+        thresholds[top] = np.median(projected[tops == top], axis=0)
+    return thresholds
+
+
+def close_pairs(
+    answers: npt.NDArray[np.float64], label_margin: int
+) -> Sequence[tuple[int, int, int]]:
+    """Number, best and second class of the answers within the label channel's margin."""
+    if answers.shape[1] < 2:
+        return []
+    order = np.argsort(-answers, axis=1, kind="stable")[:, :2]
+    best, second = np.take_along_axis(answers, order, 1).T
+    close = second > best * np.exp(-label_margin / 100)
+    return [(int(n), int(order[n, 0]), int(order[n, 1])) for n in np.flatnonzero(close)]
+
+
+def _projected(key: MarkKey, inputs: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Each input under each projection, (n, log2 cells), whatever its scale and brightness."""
+    values = np.asarray(inputs, np.float64).reshape(len(inputs), -1)
+    values = values - values.mean(1, keepdims=True)
+    spread = values.std(1, keepdims=True)
+    result: npt.NDArray[np.float64] = (
+        values @ key.projections(inputs.shape[1:]).T / np.maximum(spread, _TINY)
+    )
+    return result / np.sqrt(values.shape[1])
+
+
+def _checked_thresholds(key: MarkKey, thresholds: Thresholds | None) -> Thresholds | None:
+    cells = key.parameters.cells
+    if cells == 1:
+        return None
+    wanted = (key.parameters.classes, cells.bit_length() - 1)
+    if thresholds is None or np.shape(thresholds) != wanted:
+        raise DynamicMarkError(
+            "This key cuts inputs into cells, and the guard does not know where.",
+            hint="Use the guard's configuration file, or calibrate(key, answers, inputs).",
+        )
+    return np.asarray(thresholds, np.float64)
