@@ -83,8 +83,11 @@ class MarkEvidence:
         """What the answers so far show."""
         return self._access
 
-    def add(self, question: Question, answer: Row) -> tuple[int, int]:
-        """Take one more answer, non-negative and of a sum of at most one. Returns its row."""
+    def add(self, question: Question, answer: Row) -> int:
+        """Take one more answer, non-negative and of a sum of at most one.
+
+        Returns the class under which the places stand that it may tell of.
+        """
         self._answers.append((question, answer))
         self._reader.add(answer)
         if self._reader.access == self._access:
@@ -94,7 +97,9 @@ class MarkEvidence:
             self._leans.clear()
             for asked, given in self._answers:
                 self._weigh(asked, given)
-        return question.cell, _best(question.reference)
+        if self.label_margin and is_close(question.reference, self.label_margin):
+            return min(_best_two(question.reference))
+        return _best(question.reference)
 
     def leans(self, first: int | None = None) -> dict[Place, float]:
         """How the suspect leans at each place that was seen, in (-1, 1), in the order of places.

@@ -1,8 +1,8 @@
 """The decision rule of a run against a guard's mark: fixed before the first question.
 
-Two looks share the false-positive rate: an e-process that is looked at after every answer and may
-end the run early, and the exact sign test on all answers once the last one is in. The standard
-library alone: outsiders redo it.
+The false-positive rate is shared out over looks at the same answers: an e-process that is looked at
+after every one of them, and the exact sign test after 16, 32, 64, … and all. Any of them may end
+the run. The standard library alone: outsiders redo it.
 """
 
 import math
@@ -13,13 +13,13 @@ from typing import Protocol
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.bit_process import BitProcess
 from spellmark.evidence.mark_evidence import MarkEvidence, Place, Question, in_units
-from spellmark.evidence.sign_test import SMALLEST_STATED, sign_test, smallest_p
+from spellmark.evidence.sign_test import SMALLEST_STATED, SignTestResult, sign_test, smallest_p
 
 DYNAMIC = "dynamic-watermark"
 MATCH, NO_MATCH, INCONCLUSIVE = "match", "no match", "inconclusive"
 
 MOST_ALPHA = 0.05
-LOOKS = 2
+FIRST_LOOK = 16
 # A sign is read when its place leans so far, or was told of so often: it can be read only once.
 FAR, OFTEN = 0.5, 4
 
@@ -87,9 +87,23 @@ class MarkRule:
         return self.probes
 
     @property
+    def looks(self) -> tuple[int, ...]:
+        """After how many answers the exact test is done: 16, 32, 64, … and the last."""
+        found, look = [], FIRST_LOOK
+        while look < self.probes:
+            found.append(look)
+            look *= 2
+        return (*found, self.probes)
+
+    @property
     def tries(self) -> int:
-        """By what every p-value is multiplied: two looks at each key."""
-        return LOOKS * self.clients
+        """By what every p-value is multiplied: the looks and the e-process, for each key."""
+        return (len(self.looks) + 1) * self.clients
+
+    @property
+    def line(self) -> float:
+        """What evidence has to reach, as a decimal logarithm."""
+        return math.log10(self.tries / self.alpha)
 
     @property
     def smallest_p(self) -> float:
@@ -107,15 +121,15 @@ class MarkOutcome:
 
     client: whose key fits best, "" for the one that all callers share. statistic: the sum of
     evidence × sign under that key, in units of 1/64. p_value: for all keys and looks together, in
-    (0, 1]. answered: how many answers were looked at. stopped: whether the e-process ended the run.
-    growth: the decimal logarithm of the best key's fortune after each answer.
+    (0, 1]. answered: how many answers were looked at. growth: the evidence after each answer, as
+    the decimal logarithm of one over the smallest p-value so far, to be held against the rule's
+    line.
     """
 
     client: str
     statistic: int
     p_value: float
     answered: int
-    stopped: bool
     access: str
     has_tails: bool
     classes_seen: int
@@ -172,26 +186,32 @@ class MarkRun:
         rule = self.rule
         self._evidence = MarkEvidence(rule.classes, rule.strength, rule.label_margin)
         self._processes = {client: BitProcess() for client in self.keys}
+        self._exact = dict.fromkeys(self.keys, 1.0)
         self._read: set[Place] = set()
 
     @property
     def decided(self) -> bool:
-        """Whether the e-process has crossed its line."""
-        most = max(process.log_most for process in self._processes.values())
-        return most >= math.log(self.rule.tries / self.rule.alpha)
+        """Whether the evidence has crossed its line, so that no more questions are needed."""
+        return bool(self._growth) and self._growth[-1] >= self.rule.line
 
     def add(self, question: Question, answer: Answer) -> None:
         """Take one more answer: non-negative numbers, of a sum of at most one."""
-        _, best = self._evidence.add(question, answer)
+        best = self._evidence.add(question, answer)
         self._seen.add(max(range(len(answer)), key=answer.__getitem__))
         for place, lean in self._evidence.leans(best).items():
             self._bet(place, lean)
-        # A close pair stands under its lower class, which need not be the best one.
-        if self.rule.label_margin:
-            for place, lean in self._evidence.leans().items():
-                if place.kind == "label":
-                    self._bet(place, lean)
-        self._growth.append(max(p.log_fortune for p in self._processes.values()) / math.log(10))
+        if len(self._growth) + 1 in self.rule.looks:
+            self._look()
+        self._growth.append(max(self._grown(client) for client in self.keys))
+
+    def decide(self) -> MarkDecision:
+        """The verdict, once the run was decided or every question was asked."""
+        if not self.decided and len(self._growth) not in self.rule.looks:
+            # Some were not answered: what there is takes the place of the last look.
+            self._look()
+        outcome = self._outcome()
+        verdict, reason = _verdict(self.rule, outcome)
+        return MarkDecision(verdict, reason, outcome)
 
     def _bet(self, place: Place, lean: float) -> None:
         if place in self._read or (abs(lean) < FAR and self._evidence.count(place) < OFTEN):
@@ -200,35 +220,31 @@ class MarkRun:
         for client, signs in self.keys.items():
             self._processes[client].bet(lean, signs(place))
 
-    def outcome(self) -> MarkOutcome:
-        """What the answers so far say. The exact test counts only where the run was not stopped."""
-        leans = self._evidence.leans()
-        units = [in_units(lean) for lean in leans.values()]
-        found = []
-        for client, signs in self.keys.items():
-            exact = sign_test(units, [signs(place) for place in leans])
-            p = math.exp(-min(self._processes[client].log_most, 690.0))
-            if not self.decided:
-                p = min(p, exact.p_value)
-            found.append((p, -exact.statistic, client))
-        p, negative, client = min(found)
+    def _look(self) -> None:
+        for client in self.keys:
+            self._exact[client] = min(self._exact[client], self._tested(client).p_value)
+
+    def _tested(self, client: str) -> SignTestResult:
+        leans, signs = self._evidence.leans(), self.keys[client]
+        return sign_test([in_units(lean) for lean in leans.values()], [signs(p) for p in leans])
+
+    def _grown(self, client: str) -> float:
+        exact = -math.log10(self._exact[client])
+        return max(self._processes[client].log_most / math.log(10), exact)
+
+    def _outcome(self) -> MarkOutcome:
+        client = max(self.keys, key=self._grown)
+        p = self.rule.tries * 10.0 ** -min(self._grown(client), 299.0)
         return MarkOutcome(
             client=client,
-            statistic=-negative,
-            p_value=max(min(1.0, self.rule.tries * p), SMALLEST_STATED),
+            statistic=self._tested(client).statistic,
+            p_value=max(min(1.0, p), SMALLEST_STATED),
             answered=len(self._growth),
-            stopped=self.decided,
             access=str(self._evidence.access),
             has_tails=self._evidence.access.has_tails,
             classes_seen=len(self._seen),
             growth=tuple(round(value, 4) for value in self._growth),
         )
-
-    def decide(self) -> MarkDecision:
-        """The verdict, once the run was stopped or every question was asked."""
-        outcome = self.outcome()
-        verdict, reason = _verdict(self.rule, outcome)
-        return MarkDecision(verdict, reason, outcome)
 
 
 def _verdict(rule: MarkRule, outcome: MarkOutcome) -> tuple[str, str]:

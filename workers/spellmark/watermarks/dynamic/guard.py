@@ -57,7 +57,9 @@ class Guard:
         cells only. Raises DynamicMarkError for what are not probabilities.
         """
         if probabilities.ndim == 1:
-            return np.asarray(self(probabilities[None], None if inputs is None else inputs[None])[0])
+            return np.asarray(
+                self(probabilities[None], None if inputs is None else inputs[None])[0]
+            )
         answers, tops = self._checked(probabilities)
         cells = self.cells_of(tops, inputs)
         if self.key.parameters.label_margin:
