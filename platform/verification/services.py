@@ -246,8 +246,7 @@ def run_resume(*, run: Run) -> frozenset[int]:
 def run_exchanges(run: Run) -> list[transcript.Exchange]:
     """The recorded exchanges in order."""
     return [
-        transcript.Exchange(**{**line, "labels": tuple(line["labels"])})
-        for line in run.exchanges.values_list("line", flat=True)
+        transcript.Exchange.of(line) for line in run.exchanges.values_list("line", flat=True)
     ]
 
 
