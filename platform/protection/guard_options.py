@@ -34,23 +34,23 @@ MARGIN_WORDS = {
     ),
     50: (
         "Close calls, narrow",
-        "Changed 2 % of the labels and cost 0.1 points of accuracy in a test. Little evidence "
+        "Changed 2 % of the labels and cost 0.1 points of accuracy there. Little evidence "
         "against a thief who keeps labels only.",
     ),
     100: (
         "Close calls",
-        "Changed 4 % of the labels and cost 0.7 points of accuracy in a test. Some evidence "
+        "Changed 4 % of the labels and cost 0.7 points of accuracy there. Some evidence "
         "against a thief who keeps labels only.",
     ),
     200: (
         "Close calls, wide",
-        "Changed 8 % of the labels and cost 3.7 points of accuracy in a test. Strong evidence "
+        "Changed 8 % of the labels and cost 3.7 points of accuracy there. Strong evidence "
         "also against a thief who keeps labels only.",
     ),
 }
 MARGIN_HELP = (
     "Where the two best classes are close, the key may decide between them. This spends accuracy: "
-    "the report card will say how much."
+    "the report card will say how much. The figures are from a test with ten synthetic classes."
 )
 
 
