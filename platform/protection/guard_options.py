@@ -133,6 +133,14 @@ def read(values: Mapping[str, str], best: MarkParameters) -> MarkParameters:
     return MarkParameters.from_dict(found)
 
 
+def keygen_command(parameters: MarkParameters) -> str:
+    """What makes the same key on the owner's own machine."""
+    told = " ".join(
+        f"--{name.replace('_', '-')} {value}" for name, value in parameters.as_dict().items()
+    )
+    return f"spellmark guard keygen NAME.spellkey {told}"
+
+
 def _cell_words(classes: int, cells: int) -> tuple[str, str]:
     bits = MarkParameters(classes=classes, cells=cells).tail_bits
     few = " Too few for the strictest claims." if bits < ENOUGH_BITS else ""

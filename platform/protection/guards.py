@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -92,6 +92,7 @@ def guard_rotate(
     The old one ends `overlap_days` after the new one begins, so that a job that fails ends nothing.
     What is not given is as it was. Raises ProtectionError and DynamicMarkError.
     """
+    actor.require(WRITE)
     guard = Protection.objects.select_for_update().get(id=guard.id)
     _check_finished(guard)
     if not 0 < overlap_days <= MOST_OVERLAP_DAYS:
@@ -222,7 +223,7 @@ def guard_configuration(*, actor: Actor, guard: Protection, key: KeyFile) -> dic
 
 
 def public_configuration(guard: Protection) -> dict[str, Any]:
-    """The configuration without the key, in its order. Raises ProtectionError."""
+    """The configuration without the key, in its order; days are in UTC. Raises ProtectionError."""
     _check_finished(guard)
     settings: Mapping[str, Any] = guard.settings
     return {
@@ -233,8 +234,8 @@ def public_configuration(guard: Protection) -> dict[str, Any]:
         "decimals": settings["decimals"],
         "top_k": settings["topK"],
         "clients": [client.name for client in guard.clients.filter(ended_at=None)],
-        "valid_from": _iso(guard.valid_from),
-        "valid_until": _iso(guard.valid_until),
+        "valid_from": _day(guard.valid_from),
+        "valid_until": _day(guard.valid_until),
     }
 
 
@@ -271,5 +272,5 @@ def _check_settings(images: int, decimals: int | None, top_k: int | None, classe
             )
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="seconds") if moment else None
+def _day(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).date().isoformat() if moment else None

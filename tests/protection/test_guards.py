@@ -264,7 +264,7 @@ def test_a_configuration_is_all_that_a_server_needs(alice_actor, guard):
         "decimals": None,
         "top_k": None,
         "clients": ["app"],
-        "valid_from": guard.valid_from.isoformat(timespec="seconds"),
+        "valid_from": guard.valid_from.date().isoformat(),
         "valid_until": None,
     }
     with pytest.raises(ProtectionError, match="does not open"):
