@@ -58,9 +58,9 @@ class Guard:
         cells only. Raises DynamicMarkError for what are not probabilities.
         """
         if probabilities.ndim == 1:
-            whole = self(probabilities[None], None if inputs is None else inputs[None])
-            first: Probabilities = whole[0]
-            return first
+            return np.asarray(
+                self(probabilities[None], None if inputs is None else inputs[None])[0]
+            )
         answers, tops = self._checked(probabilities)
         cells = self.cells_of(tops, inputs)
         if self.key.parameters.label_margin:
@@ -144,7 +144,7 @@ class Guard:
             order = np.argsort(-answers, axis=1, kind="stable")
             answers = answers.copy()
             np.put_along_axis(answers, order[:, self.top_k :], 0, axis=1)
-        return answers if self.decimals is None else answers.round(self.decimals)
+        return answers if self.decimals is None else np.round(answers, self.decimals)
 
 
 def calibrate(
@@ -185,9 +185,10 @@ def _projected(key: MarkKey, inputs: npt.NDArray[Any]) -> npt.NDArray[np.float64
     values = np.asarray(inputs, np.float64).reshape(len(inputs), -1)
     values = values - values.mean(1, keepdims=True)
     spread = values.std(1, keepdims=True)
-    result: npt.NDArray[np.float64] = values @ key.projections(inputs.shape[1:]).T
-    result /= np.maximum(spread, _TINY) * np.sqrt(values.shape[1])
-    return result
+    result: npt.NDArray[np.float64] = (
+        values @ key.projections(inputs.shape[1:]).T / np.maximum(spread, _TINY)
+    )
+    return np.asarray(result / np.sqrt(values.shape[1]))
 
 
 def _checked_thresholds(key: MarkKey, thresholds: Thresholds | None) -> Thresholds | None:
