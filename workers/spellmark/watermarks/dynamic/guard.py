@@ -46,6 +46,7 @@ class Guard:
         self.classes, self.cells = key.parameters.classes, key.parameters.cells
         self.thresholds = _checked_thresholds(key, thresholds)
         self._strength = key.parameters.strength / 1000
+        self._unit = 0.0 if decimals is None else 10.0**-decimals
         self._find_tops, self._mark = compiled()
 
     def __call__(
@@ -57,8 +58,9 @@ class Guard:
         cells only. Raises DynamicMarkError for what are not probabilities.
         """
         if probabilities.ndim == 1:
-            whole = self(probabilities[None], None if inputs is None else inputs[None])
-            return whole[0]
+            return np.asarray(
+                self(probabilities[None], None if inputs is None else inputs[None])[0]
+            )
         answers, tops = self._checked(probabilities)
         cells = self.cells_of(tops, inputs)
         if self.key.parameters.label_margin:
@@ -69,9 +71,10 @@ class Guard:
             shown = shown.astype(probabilities.dtype)
         elif self.decimals is None:
             return shown
-        # Fewer digits may show a tie where there was none.
+        # Fewer digits may show a tie where there was none, even without the mark.
         if len(lost := np.flatnonzero(shown.argmax(1) != tops)):
             shown[lost] = self._shortened(answers[lost])
+            shown[lost, tops[lost]] += self._unit * (shown[lost].argmax(1) != tops[lost])
         return shown
 
     def cells_of(
@@ -141,7 +144,7 @@ class Guard:
             order = np.argsort(-answers, axis=1, kind="stable")
             answers = answers.copy()
             np.put_along_axis(answers, order[:, self.top_k :], 0, axis=1)
-        return answers if self.decimals is None else answers.round(self.decimals)
+        return answers if self.decimals is None else np.round(answers, self.decimals)
 
 
 def calibrate(
@@ -185,7 +188,7 @@ def _projected(key: MarkKey, inputs: npt.NDArray[Any]) -> npt.NDArray[np.float64
     result: npt.NDArray[np.float64] = (
         values @ key.projections(inputs.shape[1:]).T / np.maximum(spread, _TINY)
     )
-    return result / np.sqrt(values.shape[1])
+    return np.asarray(result / np.sqrt(values.shape[1]))
 
 
 def _checked_thresholds(key: MarkKey, thresholds: Thresholds | None) -> Thresholds | None:
