@@ -18,14 +18,13 @@ from protection.models import GuardClient, Protection
 from protection.services import card_of, check_opens
 from registry.models import Commitment, Version
 from spellmark.secrets import KeyFile
-from spellmark.watermarks.dynamic import SCHEME, MarkKey, MarkParameters
+from spellmark.watermarks.dynamic import SCHEME, GuardFile, MarkKey, MarkParameters
+from spellmark.watermarks.dynamic.guard_file import FORMAT, MOST_DECIMALS
 
 GUARD_JOB = "guard"
-FILE_FORMAT = "spellmark-guard/v1"
 
 USUAL_IMAGES = 6000
 LEAST_IMAGES, MOST_IMAGES = 100, 1_000_000
-MOST_DECIMALS = 15
 # So long both keys may be met in copies: the old one's answers are still on their way.
 USUAL_OVERLAP_DAYS = 30
 MOST_OVERLAP_DAYS = 3650
@@ -140,7 +139,7 @@ def _guard_create(
         )
     # So that two requests at once make one.
     Commitment.objects.select_for_update().get(id=commitment.id)
-    if _alive(commitment.protections):
+    if is_guarding(commitment):
         raise ProtectionError(
             "There is a guard under this key already.", hint="Use it, or make a new key."
         )
@@ -212,14 +211,15 @@ def client_end(*, actor: Actor, client: GuardClient) -> None:
     client.refresh_from_db()
 
 
-def guard_configuration(*, actor: Actor, guard: Protection, key: KeyFile) -> dict[str, Any]:
+def guard_configuration(*, actor: Actor, guard: Protection, key: KeyFile) -> GuardFile:
     """What a server needs to run the guard, with its key: nobody keeps it here.
 
     Raises ProtectionError.
     """
     actor.require(WRITE)
     check_opens(key, guard.commitment)
-    return {**public_configuration(guard), "key": json.loads(key.dumps())}
+    told = {**public_configuration(guard), "key": json.loads(key.dumps())}
+    return GuardFile.loads(json.dumps(told))
 
 
 def public_configuration(guard: Protection) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def public_configuration(guard: Protection) -> dict[str, Any]:
     _check_finished(guard)
     settings: Mapping[str, Any] = guard.settings
     return {
-        "format": FILE_FORMAT,
+        "format": FORMAT,
         "key": None,
         "binding": guard.commitment.binding,
         "thresholds": settings["thresholds"],
@@ -242,6 +242,11 @@ def public_configuration(guard: Protection) -> dict[str, Any]:
 def configuration_name(guard: Protection) -> str:
     """What the configuration's file is called."""
     return f"guard-{guard.source.model.name}-v{guard.source.number}.json"
+
+
+def is_guarding(commitment: Commitment) -> bool:
+    """Whether there is a guard under this commitment, or may be yet."""
+    return _alive(commitment.protections)
 
 
 def _alive(protections: Any) -> bool:
