@@ -86,7 +86,9 @@ def cost(parameters: MarkParameters) -> str:
     """What callers see of a guard, in one sentence."""
     moved = parameters.strength / 1000
     labels = (
-        "close answers may get another label" if parameters.label_margin else "labels never change"
+        "close answers may get another label, which costs accuracy"
+        if parameters.label_margin
+        else "labels never change"
     )
     return (
         f"Moves up to {_percent(moved)} of the probability mass; the confidence of a sure answer "

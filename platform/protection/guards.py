@@ -89,7 +89,8 @@ def guard_rotate(
     """Start the job that measures a guard with a new key; then the old one's end is set.
 
     The old one ends `overlap_days` after the new one begins, so that a job that fails ends nothing.
-    What is not given is as it was. Raises ProtectionError and DynamicMarkError.
+    Its clients get bits under the new key. What is not given is as it was. Raises ProtectionError
+    and DynamicMarkError.
     """
     actor.require(WRITE)
     guard = Protection.objects.select_for_update().get(id=guard.id)
@@ -115,6 +116,9 @@ def guard_rotate(
     successor.replaces = guard
     successor.settings["overlapDays"] = overlap_days
     successor.save(update_fields=["replaces", "settings"])
+    # Else they would share one key with everybody as soon as the server gets its new file.
+    for client in guard.clients.filter(ended_at=None):
+        _client_create(actor, successor, client.name, key)
     return successor
 
 
@@ -197,11 +201,7 @@ def client_add(*, actor: Actor, guard: Protection, name: str, key: KeyFile) -> G
     """
     actor.require(WRITE)
     _check_finished(guard)
-    client = GuardClient(guard=guard, name=name, created_by=actor.name)
-    validate(client, ProtectionError, exclude=["commitment"])
-    client.commitment = opened_guard(guard, key, client=name).commitment()
-    client.save()
-    return client
+    return _client_create(actor, guard, name, key)
 
 
 def client_end(*, actor: Actor, client: GuardClient) -> None:
@@ -242,6 +242,14 @@ def public_configuration(guard: Protection) -> dict[str, Any]:
 def configuration_name(guard: Protection) -> str:
     """What the configuration's file is called."""
     return f"guard-{guard.source.model.name}-v{guard.source.number}.json"
+
+
+def _client_create(actor: Actor, guard: Protection, name: str, key: KeyFile) -> GuardClient:
+    client = GuardClient(guard=guard, name=name, created_by=actor.name)
+    validate(client, ProtectionError, exclude=["commitment"])
+    client.commitment = opened_guard(guard, key, client=name).commitment()
+    client.save()
+    return client
 
 
 def is_guarding(commitment: Commitment) -> bool:

@@ -171,6 +171,17 @@ def test_a_successor_ends_the_old_guard_when_it_is_measured(alice_actor, guard):
         rotated(alice_actor, guard, factories.guard_key(10))
 
 
+def test_clients_go_over_to_the_new_key(alice_actor, guard):
+    shop = factories.guard_client(alice_actor, guard)
+    client_end(actor=alice_actor, client=factories.guard_client(alice_actor, guard, name="app"))
+    successor = rotated(alice_actor, guard)
+    moved = successor.clients.get()
+    binding = bytes.fromhex(successor.commitment.binding)
+    assert moved.name == "shop"
+    assert moved.commitment == MarkKey.open(OTHER, binding=binding, client="shop").commitment()
+    assert moved.commitment != shop.commitment
+
+
 def test_a_successor_that_fails_ends_nothing(alice_actor, guard):
     successor = rotated(alice_actor, guard, overlap_days=7)
     job_fail(job=factories.claimed(successor.job), error="It broke.", hint="")
