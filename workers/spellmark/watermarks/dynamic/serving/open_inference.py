@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from spellmark.watermarks.dynamic.guard import Guard
+from spellmark.watermarks.dynamic.guard import Guard, Probabilities
 from spellmark.watermarks.dynamic.parameters import DynamicMarkError
 from spellmark.watermarks.dynamic.serving.json_format import numbers
 
@@ -112,8 +112,8 @@ def _marked(guard: Guard, tensor: Mapping[str, Any], inputs: npt.NDArray[Any] | 
         _refuse(f"The output “{name}” is not one row of {guard.classes} probabilities an input.")
     # Two classes may differ in double precision and be alike in the answer's own.
     single = tensor.get("datatype") != "FP64" and guard.decimals is None
-    rows = array.reshape(shape).astype(np.float32 if single else np.float64)
-    marked = guard(rows, inputs).reshape(array.shape)
+    rows: Probabilities = array.reshape(shape)
+    marked = guard(rows.astype(np.float32) if single else rows, inputs).reshape(array.shape)
     return marked.astype(data.dtype) if isinstance(data, np.ndarray) else marked.tolist()
 
 
