@@ -1,5 +1,6 @@
 """Guards: the dynamic watermark in front of a prediction API. `/protections` lists them too."""
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,6 @@ from api.endpoints import Endpoint, idempotent
 from api.protection import ProtectionSerializer, key_from
 from protection.guards import (
     LEAST_IMAGES,
-    MOST_DECIMALS,
     MOST_IMAGES,
     MOST_OVERLAP_DAYS,
     USUAL_IMAGES,
@@ -27,6 +27,7 @@ from protection.guards import (
 from protection.models import GuardClient, Protection
 from protection.selectors import client_list, guard_list
 from registry.selectors import commitment_list
+from spellmark.watermarks.dynamic.guard_file import MOST_DECIMALS
 
 
 class GuardInput(serializers.Serializer[Any]):
@@ -149,8 +150,8 @@ class GuardConfiguration(GuardEndpoint):
         guard = self.guard(guard_id)
         data = self.read(ConfigurationInput(data=request.data))
         key = key_from(data["key_file"])
-        told = guard_configuration(actor=self.actor, guard=guard, key=key)
-        return Response(told, headers={"Cache-Control": "no-store"})
+        file = guard_configuration(actor=self.actor, guard=guard, key=key)
+        return Response(json.loads(file.dumps()), headers={"Cache-Control": "no-store"})
 
 
 class GuardClients(GuardEndpoint):

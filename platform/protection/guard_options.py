@@ -9,6 +9,7 @@ from spellmark.watermarks.dynamic.parameters import (
     ENOUGH_BITS,
     MOST_CELLS,
     MOST_STRENGTH,
+    SCHEME,
     MarkParameters,
     recommended,
 )
@@ -85,7 +86,9 @@ def cost(parameters: MarkParameters) -> str:
     """What callers see of a guard, in one sentence."""
     moved = parameters.strength / 1000
     labels = (
-        "close answers may get another label" if parameters.label_margin else "labels never change"
+        "close answers may get another label, which costs accuracy"
+        if parameters.label_margin
+        else "labels never change"
     )
     return (
         f"Moves up to {_percent(moved)} of the probability mass; the confidence of a sure answer "
@@ -113,7 +116,7 @@ def in_short(parameters: MarkParameters) -> str:
     if parameters.cells > 1:
         parts.append(f"{parameters.cells} cells")
     parts.append(
-        f"close labels by key ({parameters.label_margin / 100:g})"
+        f"close labels decided by the key (margin {parameters.label_margin / 100:g})"
         if parameters.label_margin
         else "labels unchanged"
     )
@@ -135,10 +138,10 @@ def read(values: Mapping[str, str], best: MarkParameters) -> MarkParameters:
 
 def keygen_command(parameters: MarkParameters) -> str:
     """What makes the same key on the owner's own machine."""
-    told = " ".join(
-        f"--{name.replace('_', '-')} {value}" for name, value in parameters.as_dict().items()
+    return (
+        'python -c "from pathlib import Path; from spellmark.secrets import KeyFile; '
+        f"KeyFile.generate('{SCHEME}', {parameters.as_dict()}).save(Path('NAME.spellkey'))\""
     )
-    return f"spellmark guard keygen NAME.spellkey {told}"
 
 
 def _cell_words(classes: int, cells: int) -> tuple[str, str]:
@@ -160,4 +163,5 @@ def _own(parameters: MarkParameters) -> dict[int, tuple[str, str]]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    # A line never ends before the sign.
+    return f"{100 * share:.3g}\N{NO-BREAK SPACE}%"

@@ -18,14 +18,13 @@ from protection.models import GuardClient, Protection
 from protection.services import card_of, check_opens
 from registry.models import Commitment, Version
 from spellmark.secrets import KeyFile
-from spellmark.watermarks.dynamic import SCHEME, MarkKey, MarkParameters
+from spellmark.watermarks.dynamic import SCHEME, GuardFile, MarkKey, MarkParameters
+from spellmark.watermarks.dynamic.guard_file import FORMAT, MOST_DECIMALS
 
 GUARD_JOB = "guard"
-FILE_FORMAT = "spellmark-guard/v1"
 
 USUAL_IMAGES = 6000
 LEAST_IMAGES, MOST_IMAGES = 100, 1_000_000
-MOST_DECIMALS = 15
 # So long both keys may be met in copies: the old one's answers are still on their way.
 USUAL_OVERLAP_DAYS = 30
 MOST_OVERLAP_DAYS = 3650
@@ -90,7 +89,8 @@ def guard_rotate(
     """Start the job that measures a guard with a new key; then the old one's end is set.
 
     The old one ends `overlap_days` after the new one begins, so that a job that fails ends nothing.
-    What is not given is as it was. Raises ProtectionError and DynamicMarkError.
+    Its clients get bits under the new key. What is not given is as it was. Raises ProtectionError
+    and DynamicMarkError.
     """
     actor.require(WRITE)
     guard = Protection.objects.select_for_update().get(id=guard.id)
@@ -116,6 +116,9 @@ def guard_rotate(
     successor.replaces = guard
     successor.settings["overlapDays"] = overlap_days
     successor.save(update_fields=["replaces", "settings"])
+    # Else they would share one key with everybody as soon as the server gets its new file.
+    for client in guard.clients.filter(ended_at=None):
+        _client_create(actor, successor, client.name, key)
     return successor
 
 
@@ -140,7 +143,7 @@ def _guard_create(
         )
     # So that two requests at once make one.
     Commitment.objects.select_for_update().get(id=commitment.id)
-    if _alive(commitment.protections):
+    if is_guarding(commitment):
         raise ProtectionError(
             "There is a guard under this key already.", hint="Use it, or make a new key."
         )
@@ -198,11 +201,7 @@ def client_add(*, actor: Actor, guard: Protection, name: str, key: KeyFile) -> G
     """
     actor.require(WRITE)
     _check_finished(guard)
-    client = GuardClient(guard=guard, name=name, created_by=actor.name)
-    validate(client, ProtectionError, exclude=["commitment"])
-    client.commitment = opened_guard(guard, key, client=name).commitment()
-    client.save()
-    return client
+    return _client_create(actor, guard, name, key)
 
 
 def client_end(*, actor: Actor, client: GuardClient) -> None:
@@ -212,14 +211,15 @@ def client_end(*, actor: Actor, client: GuardClient) -> None:
     client.refresh_from_db()
 
 
-def guard_configuration(*, actor: Actor, guard: Protection, key: KeyFile) -> dict[str, Any]:
+def guard_configuration(*, actor: Actor, guard: Protection, key: KeyFile) -> GuardFile:
     """What a server needs to run the guard, with its key: nobody keeps it here.
 
     Raises ProtectionError.
     """
     actor.require(WRITE)
     check_opens(key, guard.commitment)
-    return {**public_configuration(guard), "key": json.loads(key.dumps())}
+    told = {**public_configuration(guard), "key": json.loads(key.dumps())}
+    return GuardFile.loads(json.dumps(told))
 
 
 def public_configuration(guard: Protection) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def public_configuration(guard: Protection) -> dict[str, Any]:
     _check_finished(guard)
     settings: Mapping[str, Any] = guard.settings
     return {
-        "format": FILE_FORMAT,
+        "format": FORMAT,
         "key": None,
         "binding": guard.commitment.binding,
         "thresholds": settings["thresholds"],
@@ -242,6 +242,19 @@ def public_configuration(guard: Protection) -> dict[str, Any]:
 def configuration_name(guard: Protection) -> str:
     """What the configuration's file is called."""
     return f"guard-{guard.source.model.name}-v{guard.source.number}.json"
+
+
+def _client_create(actor: Actor, guard: Protection, name: str, key: KeyFile) -> GuardClient:
+    client = GuardClient(guard=guard, name=name, created_by=actor.name)
+    validate(client, ProtectionError, exclude=["commitment"])
+    client.commitment = opened_guard(guard, key, client=name).commitment()
+    client.save()
+    return client
+
+
+def is_guarding(commitment: Commitment) -> bool:
+    """Whether there is a guard under this commitment, or may be yet."""
+    return _alive(commitment.protections)
 
 
 def _alive(protections: Any) -> bool:

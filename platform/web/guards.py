@@ -13,7 +13,6 @@ from accounts.actors import READ, WRITE, Actor
 from protection import guard_options, words
 from protection.guards import (
     LEAST_IMAGES,
-    MOST_DECIMALS,
     MOST_IMAGES,
     MOST_OVERLAP_DAYS,
     USUAL_IMAGES,
@@ -25,6 +24,7 @@ from protection.guards import (
     guard_create,
     guard_parameters,
     guard_rotate,
+    is_guarding,
     public_configuration,
 )
 from protection.models import GuardClient, Protection
@@ -32,7 +32,8 @@ from protection.selectors import client_list, guard_list
 from registry.models import Version
 from registry.selectors import commitment_list
 from spellmark.errors import SpellmarkError
-from spellmark.watermarks.dynamic import SCHEME
+from spellmark.watermarks.dynamic import SCHEME, GuardFile
+from spellmark.watermarks.dynamic.guard_file import MOST_DECIMALS
 from spellmark.watermarks.dynamic.parameters import recommended
 from web.forms import KeyFileField, submit
 from web.jobs import progress
@@ -131,7 +132,9 @@ def guard(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpRes
         "version": version,
         "form": form,
         "scheme": SCHEME,
-        "commitments": usable(version, SCHEME, guard_parameters),
+        "commitments": [
+            one for one in usable(version, SCHEME, guard_parameters) if not is_guarding(one[0])
+        ],
         "replaced": replaced,
         "query": query,
         **_chosen(request, version),
@@ -210,14 +213,14 @@ def _add(*, key_file: Any, **arguments: Any) -> GuardClient:
     return client_add(key=key_file, **arguments)
 
 
-def _told(*, key_file: Any, **arguments: Any) -> dict[str, Any]:
+def _told(*, key_file: Any, **arguments: Any) -> GuardFile:
     return guard_configuration(key=key_file, **arguments)
 
 
-def _file(told: dict[str, Any], name: str) -> HttpResponse:
+def _file(told: GuardFile, name: str) -> HttpResponse:
     """A configuration to save; no cache keeps it."""
     return HttpResponse(
-        json.dumps(told, indent=2) + "\n",
+        told.dumps(),
         content_type="application/json",
         headers={
             "Content-Disposition": f'attachment; filename="{name}"',
@@ -257,6 +260,7 @@ def _chosen(request: HttpRequest, version: Version) -> dict[str, Any]:
         "classes": card["classes"],
         "problem": problem,
         "is_recommended": parameters == best,
+        "spends_accuracy": parameters.label_margin > 0,
         "has_more": (parameters.cells, parameters.label_margin) != (best.cells, 0),
         "cost": guard_options.cost(parameters),
         "in_short": words.in_short(parameters),
@@ -278,6 +282,7 @@ def _shown(
         "words": words.describe(parameters, {}),
         "parameters": parameters,
         "serves": serves,
+        "file_name": configuration_name(row),
         "clients": client_list(actor=actor).filter(guard=row),
         "successors": row.successors.select_related("job"),
         "client_form": client,
@@ -286,8 +291,5 @@ def _shown(
     if row.report_card:
         context["bars"] = guard_bars(row.report_card)
     if serves and actor.may(WRITE):
-        context |= {
-            "configuration": json.dumps(public_configuration(row)),
-            "file_name": configuration_name(row),
-        }
+        context["configuration"] = json.dumps(public_configuration(row))
     return context

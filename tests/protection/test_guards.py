@@ -19,6 +19,7 @@ from protection.guards import (
     guard_create,
     guard_finish,
     guard_rotate,
+    public_configuration,
 )
 from protection.models import GuardClient, Protection
 from protection.selectors import client_list, guard_list
@@ -170,6 +171,17 @@ def test_a_successor_ends_the_old_guard_when_it_is_measured(alice_actor, guard):
         rotated(alice_actor, guard, factories.guard_key(10))
 
 
+def test_clients_go_over_to_the_new_key(alice_actor, guard):
+    shop = factories.guard_client(alice_actor, guard)
+    client_end(actor=alice_actor, client=factories.guard_client(alice_actor, guard, name="app"))
+    successor = rotated(alice_actor, guard)
+    moved = successor.clients.get()
+    binding = bytes.fromhex(successor.commitment.binding)
+    assert moved.name == "shop"
+    assert moved.commitment == MarkKey.open(OTHER, binding=binding, client="shop").commitment()
+    assert moved.commitment != shop.commitment
+
+
 def test_a_successor_that_fails_ends_nothing(alice_actor, guard):
     successor = rotated(alice_actor, guard, overlap_days=7)
     job_fail(job=factories.claimed(successor.job), error="It broke.", hint="")
@@ -255,7 +267,8 @@ def test_a_clients_name_is_given_once_also_when_it_ended(alice_actor, guard):
 def test_a_configuration_is_all_that_a_server_needs(alice_actor, guard):
     factories.guard_client(alice_actor, guard, name="app")
     client_end(actor=alice_actor, client=factories.guard_client(alice_actor, guard))
-    told = guard_configuration(actor=alice_actor, guard=guard, key=KEY)
+    told = json.loads(guard_configuration(actor=alice_actor, guard=guard, key=KEY).dumps())
+    assert told == {**public_configuration(guard), "key": told["key"]}
     assert told == {
         "format": "spellmark-guard/v1",
         "key": json.loads(KEY.dumps()),
@@ -299,13 +312,14 @@ def test_thresholds_are_kept(alice_actor, version):
     guard_finish(
         guard=guard, job=factories.claimed(guard.job), thresholds=cuts, report_card={"l1": 0.1}
     )
-    told = guard_configuration(actor=alice_actor, guard=guard, key=key)
-    assert told["thresholds"] == cuts
+    file = guard_configuration(actor=alice_actor, guard=guard, key=key)
+    assert file.thresholds.tolist() == cuts
+    assert file.guard().cells == 2
 
 
 def test_a_guard_in_words():
     parameters = MarkParameters(classes=10)
-    assert guard_options.cost(parameters) == (
+    assert guard_options.cost(parameters).replace("\xa0", " ") == (
         "Moves up to 5 % of the probability mass; the confidence of a sure answer falls from 99 % "
         "to 94 %; labels never change."
     )

@@ -17,7 +17,6 @@ from registry.services import (
 )
 from spellmark.training import datasets, weights
 from spellmark.training.inference import predict_probabilities
-from spellmark.watermarks.dynamic import Guard, MarkKey
 from tests import factories
 from tests.tasks.test_verification_jobs import CARD, blots, innocent, one_connection, one_thread
 
@@ -65,12 +64,9 @@ def test_a_guard_is_measured_and_its_key_erased(alice_actor, tmp_path):
 def test_cells_are_cut_where_the_servers_guard_cuts_them(alice_actor, tmp_path):
     guard, key = measured(alice_actor, tmp_path, cells=4, strength=200, label_margin=100, top_k=9)
     assert guard.job.state == Job.State.SUCCEEDED, guard.job.error
-    told = guard_configuration(actor=alice_actor, guard=guard, key=key)
-    thresholds = np.array(told["thresholds"])
-    assert thresholds.shape == (10, 2)
-    served = Guard(
-        MarkKey.open(key, binding=bytes.fromhex(told["binding"])), thresholds=thresholds, top_k=9
-    )
+    file = guard_configuration(actor=alice_actor, guard=guard, key=key)
+    assert file.thresholds.shape == (10, 2)
+    served = file.guard()
     model, test = innocent(), datasets.load("blots").test
     before = predict_probabilities(model, CARD, test.images)
     after = served(before, test.images)
