@@ -28,6 +28,15 @@ def vary(images: Images, generator: np.random.Generator, *, most: float = 0.04) 
     return moved
 
 
+def shifted(images: Images, generator: np.random.Generator, *, most: float = 0.08) -> Images:
+    """Shift every image by up to `most` of its size, its edge repeated: a new array back."""
+    count, _, height, width = images.shape
+    rows = _window(generator, count, height, most)
+    columns = _window(generator, count, width, most)
+    moved = images[np.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    return np.ascontiguousarray(moved.transpose(0, 3, 1, 2))
+
+
 def _window(
     generator: np.random.Generator, count: int, size: int, most: float
 ) -> npt.NDArray[np.int64]:
