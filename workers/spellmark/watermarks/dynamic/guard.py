@@ -57,8 +57,9 @@ class Guard:
         cells only. Raises DynamicMarkError for what are not probabilities.
         """
         if probabilities.ndim == 1:
-            whole = self(probabilities[None], None if inputs is None else inputs[None])
-            return whole[0]
+            return np.asarray(
+                self(probabilities[None], None if inputs is None else inputs[None])[0]
+            )
         answers, tops = self._checked(probabilities)
         cells = self.cells_of(tops, inputs)
         if self.key.parameters.label_margin:
@@ -141,7 +142,7 @@ class Guard:
             order = np.argsort(-answers, axis=1, kind="stable")
             answers = answers.copy()
             np.put_along_axis(answers, order[:, self.top_k :], 0, axis=1)
-        return answers if self.decimals is None else answers.round(self.decimals)
+        return answers if self.decimals is None else np.round(answers, self.decimals)
 
 
 def calibrate(
@@ -185,7 +186,7 @@ def _projected(key: MarkKey, inputs: npt.NDArray[Any]) -> npt.NDArray[np.float64
     result: npt.NDArray[np.float64] = (
         values @ key.projections(inputs.shape[1:]).T / np.maximum(spread, _TINY)
     )
-    return result / np.sqrt(values.shape[1])
+    return np.asarray(result / np.sqrt(values.shape[1]))
 
 
 def _checked_thresholds(key: MarkKey, thresholds: Thresholds | None) -> Thresholds | None:

@@ -1,0 +1,189 @@
+"""From answers to evidence: how a suspect leans at each place of a guard's mark.
+
+A place is a class in the answers of one row of the key: of the inputs of one cell whose best class
+is the same. The suspect's probabilities are held against those that the owner's model gives without
+the mark, as far as the suspect shows them; what is left is measured within the inputs of one best
+class, so that a suspect's confidence does not count. Nothing here depends on the key's signs, so
+any choice would leave the test exact. The standard library alone: outsiders redo it.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from spellmark.evidence.answer_access import Access, AccessReader
+
+Row = Sequence[float]
+
+# A lean of one half is a factor of about 1.7 between what is there and what was expected.
+SCALE = 0.5
+# Evidence is held in whole numbers, so that sums are exact everywhere.
+UNITS = 64
+LEAST_CENTRED = 3
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where a sign of the key shows.
+
+    kind: `tail`, or `label` for the label channel. first: the best class, or the lower one of a
+    close pair. other: the class whose probability leans, or the higher one of the pair.
+    """
+
+    kind: str
+    cell: int
+    first: int
+    other: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked, before any answer: the owner's unmarked answer, and the cell of the input."""
+
+    reference: tuple[float, ...]
+    cell: int
+
+
+@dataclass
+class _Lean:
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, value: float) -> None:
+        self.total += value
+        self.count += 1
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.count
+
+
+@dataclass
+class MarkEvidence:
+    """What the answers so far say about a mark of this strength.
+
+    classes: of the model. strength, label_margin: the guard's, in thousandths of the mass and in
+    hundredths of a log-odds unit.
+    """
+
+    classes: int
+    strength: int
+    label_margin: int
+    _answers: list[tuple[Question, Row]] = field(default_factory=list)
+    _leans: dict[Place, _Lean] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._reader = AccessReader(self.classes)
+        self._access = self._reader.access
+
+    @property
+    def access(self) -> Access:
+        """What the answers so far show."""
+        return self._access
+
+    def add(self, question: Question, answer: Row) -> int:
+        """Take one more answer, non-negative and of a sum of at most one.
+
+        Returns the class under which the places stand that it may tell of.
+        """
+        self._answers.append((question, answer))
+        self._reader.add(answer)
+        if self._reader.access == self._access:
+            self._weigh(question, answer)
+        else:
+            self._access = self._reader.access
+            self._leans.clear()
+            for asked, given in self._answers:
+                self._weigh(asked, given)
+        if self.label_margin and is_close(question.reference, self.label_margin):
+            return min(_best_two(question.reference))
+        return _best(question.reference)
+
+    def leans(self, first: int | None = None) -> dict[Place, float]:
+        """How the suspect leans at each place that was seen, in (-1, 1), in the order of places.
+
+        first: only places in answers of this best class, and of pairs with it as the lower one.
+        """
+        groups: dict[tuple[str, int], list[Place]] = defaultdict(list)
+        for place in sorted(self._leans):
+            if first is None or place.first == first:
+                groups[place.kind, place.first].append(place)
+        found = {}
+        for (kind, _), places in groups.items():
+            means = {place: self._leans[place].mean for place in places}
+            if kind == "label":
+                for place, mean in means.items():
+                    found[place] = math.tanh(mean * math.sqrt(self._leans[place].count))
+                continue
+            middle = median(means.values()) if len(means) >= LEAST_CENTRED else 0.0
+            found |= {place: math.tanh((mean - middle) / SCALE) for place, mean in means.items()}
+        return found
+
+    def count(self, place: Place) -> int:
+        """How many answers told of the place."""
+        return self._leans[place].count
+
+    def _weigh(self, question: Question, answer: Row) -> None:
+        for place, value in self._told(question, answer):
+            self._leans.setdefault(place, _Lean()).add(value)
+
+    def _told(self, question: Question, answer: Row) -> Iterator[tuple[Place, float]]:
+        reference, cell, given = question.reference, question.cell, _best(answer)
+        best, second = _best_two(reference)
+        if self.label_margin and is_close(reference, self.label_margin):
+            low, high = sorted((best, second))
+            if given in (low, high):
+                yield Place("label", cell, low, high), ((given == high) - (best == high)) * 1.0
+        elif given == best and self._access.has_tails:
+            floor = _floor(answer, self._access, self.classes)
+            soft = self._softening()
+            for other in range(self.classes):
+                if other != best:
+                    shown = _shown(reference[other], floor, self._access)
+                    value = math.log(max(answer[other], floor) + soft) - math.log(shown + soft)
+                    yield Place("tail", cell, best, other), value
+
+    def _softening(self) -> float:
+        """What is added before logarithms: differences far below the mark's mass say nothing."""
+        soft = self.strength / 10_000
+        if self._access.decimals is not None:
+            soft = max(soft, 0.5 * 10.0**-self._access.decimals)
+        return soft
+
+
+def in_units(lean: float) -> int:
+    """A lean in whole units, as the sign test takes it."""
+    return round(UNITS * lean)
+
+
+def is_close(reference: Row, label_margin: int) -> bool:
+    """Whether an answer lies within the label channel's margin."""
+    best, second = _best_two(reference)
+    return reference[second] > reference[best] * math.exp(-label_margin / 100)
+
+
+def _best(row: Row) -> int:
+    return max(range(len(row)), key=row.__getitem__)
+
+
+def _best_two(row: Row) -> tuple[int, int]:
+    best, second = sorted(range(len(row)), key=lambda place: -row[place])[:2]
+    return best, second
+
+
+def _floor(answer: Row, access: Access, classes: int) -> float:
+    """What a class may have at the most that is not among the largest shown; else zero."""
+    if access.largest is None:
+        return 0.0
+    shown = [value for value in answer if value > 0]
+    left = max(1 - sum(answer), 0.0)
+    return min(min(shown, default=0.0), left / max(classes - len(shown), 1))
+
+
+def _shown(value: float, floor: float, access: Access) -> float:
+    """The owner's probability as a suspect would show it that shows no more than this one."""
+    if access.decimals is not None:
+        value = round(value, access.decimals)
+    return max(value, floor)
