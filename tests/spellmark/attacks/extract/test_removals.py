@@ -57,17 +57,17 @@ def test_fine_tuning_learns_true_labels_on_a_copy_of_the_network():
     few = images()[1][:60]
     model = fresh(MLP, 0)
     before = model.head.weight.clone()
-    tuned = fine_tuned(model, MLP, few, steps=200, seed=0)
+    tuned = fine_tuned(model, MLP, few, epochs=150, seed=0)
     answers = predict_probabilities(tuned, MLP, few.images).argmax(1)
     assert (answers == few.labels).mean() > 0.9
     assert torch.equal(model.head.weight, before)
     with pytest.raises(AttackError, match="no labelled images"):
-        fine_tuned(model, MLP, few[:0], steps=1, seed=0)
+        fine_tuned(model, MLP, few[:0], epochs=1, seed=0)
 
 
 def test_a_distilled_network_answers_as_its_teacher_did():
     pictures = images()[1].images[:300]
-    teacher = fine_tuned(fresh(MLP, 0), MLP, images()[1][:300], steps=200, seed=0)
+    teacher = fine_tuned(fresh(MLP, 0), MLP, images()[1][:300], epochs=40, seed=0)
     student_card = copy_card(CARD, "small-cnn")
     trainer = Trainer(student_card, epochs=1, steps=150, seed=3)
     student = distilled(teacher, MLP, pictures, trainer)

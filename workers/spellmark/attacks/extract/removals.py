@@ -8,10 +8,10 @@ from torch import nn
 from spellmark.attacks.attack import AttackError, Images, Progress
 from spellmark.attacks.extract.answers import tempered
 from spellmark.attacks.extract.training import Trainer
-from spellmark.attacks.fine_tune import recipe_for
+from spellmark.attacks.fine_tune import LARGEST_BATCH
 from spellmark.model_files.card import ModelCard
 from spellmark.training.datasets import Split
-from spellmark.training.fit import fit
+from spellmark.training.fit import Recipe, fit
 from spellmark.training.inference import predict_probabilities
 
 FEWEST_BITS = 2
@@ -24,16 +24,20 @@ def fine_tuned(
     card: ModelCard,
     labelled: Split,
     *,
-    steps: int,
+    epochs: int,
     seed: int,
     progress: Progress | None = None,
 ) -> nn.Module:
-    """All layers trained further on true labels. Raises AttackError."""
+    """All layers trained further on true labels. Raises AttackError.
+
+    Few epochs are the FTAL of the Watermark Robustness Toolbox; many on few images cost accuracy.
+    """
     if not len(labelled):
         raise AttackError(
             "The thief has no labelled images.", hint="Give at least one image with its label."
         )
-    recipe = recipe_for(len(labelled), steps=steps, learning_rate=1e-3, seed=seed)
+    batch = min(LARGEST_BATCH, len(labelled))
+    recipe = Recipe(epochs=epochs, batch=batch, learning_rate=1e-3, seed=seed)
     return fit(deepcopy(model), card, labelled, recipe, progress=progress)
 
 

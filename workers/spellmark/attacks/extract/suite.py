@@ -75,7 +75,7 @@ def _runs(heist: Heist) -> dict[str, _Run]:
         "few-calls": lambda g, p: _few_calls(heist, g, p),
         "other-networks": lambda g, p: _other_networks(heist, p),
         "other-images": lambda g, p: [_other_images(heist, g, p)],
-        "fine-tuned-copy": lambda g, p: [_fine_tuned(heist, p)],
+        "fine-tuned-copy": lambda g, p: _fine_tuned(heist, p),
         "pruned-copy": lambda g, p: [
             heist.after("pruned-copy", p, partial(removals.pruned, share=share), share=share)
             for share in spend.pruned
@@ -176,14 +176,21 @@ def _two_keys(heist: Heist, progress: Progress) -> TheftResult:
     return heist.result("two-keys", replace(copy, queries=copy.queries + other.queries))
 
 
-def _fine_tuned(heist: Heist, progress: Progress) -> TheftResult:
-    known, card = heist.attacker[: heist.spend.labels], heist.trainer().card
-    removal = partial(
-        removals.fine_tuned, card=card, labelled=known, steps=heist.spend.steps, seed=heist.seed,
-        progress=part_of(progress, 1, 2),
-    )  # fmt: skip
-    name = "fine-tuned-copy"
-    return heist.after(name, part_of(progress, 0, 2), removal, labels=len(known))
+def _fine_tuned(heist: Heist, progress: Progress) -> list[TheftResult]:
+    known, runs = heist.attacker[: heist.spend.labels], heist.spend.tuned
+    results = []
+    for number, epochs in enumerate(runs):
+        show = part_of(progress, number, len(runs))
+        removal = partial(
+            removals.fine_tuned, card=heist.trainer().card, labelled=known, epochs=epochs,
+            seed=heist.seed, progress=part_of(show, 1, 2),
+        )  # fmt: skip
+        results.append(
+            heist.after(
+                "fine-tuned-copy", part_of(show, 0, 2), removal, labels=len(known), epochs=epochs
+            )
+        )
+    return results
 
 
 def _distilled(heist: Heist, progress: Progress) -> TheftResult:
