@@ -67,7 +67,7 @@ def test_the_wizard_tells_what_a_strength_costs(as_bob, version):
         "Chosen:",
         "falls from 99 % to 79.2 %",
         "may get another label",
-        "&#x27;cells&#x27;: 4",
+        "--cells 4",
     ):
         assert told in page, told
     page = text(as_bob.get(STEP_1, {"strength": "999"}))
