@@ -9,7 +9,6 @@ from spellmark.watermarks.dynamic.parameters import (
     ENOUGH_BITS,
     MOST_CELLS,
     MOST_STRENGTH,
-    SCHEME,
     MarkParameters,
     recommended,
 )
@@ -138,10 +137,10 @@ def read(values: Mapping[str, str], best: MarkParameters) -> MarkParameters:
 
 def keygen_command(parameters: MarkParameters) -> str:
     """What makes the same key on the owner's own machine."""
-    return (
-        'python -c "from pathlib import Path; from spellmark.secrets import KeyFile; '
-        f"KeyFile.generate('{SCHEME}', {parameters.as_dict()}).save(Path('NAME.spellkey'))\""
+    told = " ".join(
+        f"--{name.replace('_', '-')} {value}" for name, value in parameters.as_dict().items()
     )
+    return f"spellmark keygen NAME.spellkey --scheme dynamic-watermark {told}"
 
 
 def _cell_words(classes: int, cells: int) -> tuple[str, str]:

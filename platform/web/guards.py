@@ -284,7 +284,7 @@ def _shown(
         "serves": serves,
         "file_name": configuration_name(row),
         "clients": client_list(actor=actor).filter(guard=row),
-        "successors": row.successors.select_related("job"),
+        "successors": row.successors.select_related("job", "commitment"),
         "client_form": client,
         "download_form": download,
     }

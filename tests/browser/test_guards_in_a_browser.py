@@ -1,7 +1,6 @@
 """A guard from the slider to the server's file: the key stays in the browser all the way."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -66,32 +65,3 @@ def test_the_servers_file_is_made_in_the_browser(
     assert told == json.loads(file.dumps())
     assert download.value.suggested_filename == "guard-robin-v1.json"
     assert not any(sent)
-
-
-@pytest.mark.skipif("SHOTS" not in os.environ, reason="pictures on demand")
-def test_shots(alice_visits: Visitor, alice_actor):
-    page = alice_visits.page
-    version = factories.published_version(alice_actor)
-    guard = factories.finished_guard(alice_actor, version=version)
-    factories.guard_client(alice_actor, guard)
-    factories.guard_client(alice_actor, guard, name="anna@example.org")
-    folder = Path(os.environ["SHOTS"])
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        page.set_viewport_size({"width": 1280, "height": 900})
-        for name, path in (
-            ("wizard", "/models/robin/versions/1/guard"),
-            ("more", "/models/robin/versions/1/guard?strength=120&cells=4&label_margin=100"),
-            ("start", f"/models/robin/versions/1/guard/{guard.commitment_id}"),
-            ("page", f"/guards/{guard.id}"),
-            ("version", "/models/robin/versions/1"),
-        ):
-            alice_visits.go(path)
-            page.screenshot(path=folder / f"{name}-{scheme}.png", full_page=True)
-    page.set_viewport_size({"width": 420, "height": 900})
-    for name, path in (
-        ("wizard", "/models/robin/versions/1/guard"),
-        ("page", f"/guards/{guard.id}"),
-    ):
-        alice_visits.go(path)
-        page.screenshot(path=folder / f"{name}-phone.png", full_page=True)

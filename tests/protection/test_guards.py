@@ -26,6 +26,7 @@ from protection.selectors import client_list, guard_list
 from protection.services import attacks_create
 from protection.unlocks import unlock_create
 from registry.services import commitment_create
+from spellmark.cli import main
 from spellmark.secrets import KeyFile
 from spellmark.watermarks.dynamic import DynamicMarkError, MarkKey, MarkParameters
 from tests import factories
@@ -330,6 +331,13 @@ def test_a_guard_in_words():
     told = {term: value for term, value, _ in words.describe(close, {})}
     assert told["Cells"] == "32"
     assert "closer than 0.75" in told["Labels"]
+
+
+def test_the_command_line_makes_the_same_key(tmp_path, capsys):
+    wanted = MarkParameters(classes=10, strength=80, cells=4, label_margin=100)
+    _, command, name, *arguments = guard_options.keygen_command(wanted).split()
+    assert main([command, str(tmp_path / name), *arguments]) == 0
+    assert KeyFile.load(tmp_path / name).parameters == wanted.as_dict()
 
 
 def test_the_options_of_a_form_are_read():

@@ -59,7 +59,7 @@ def test_the_wizard_tells_what_a_strength_costs(as_bob, version):
     for told in (
         "Recommended:", "strength 50 ‰, 90 key bits, labels unchanged", "falls from 99 % to 94 %",
         "labels never change", 'type="range"', 'data-classes="10"', "which cost accuracy",
-        "&#x27;strength&#x27;: 50",
+        "--scheme dynamic-watermark --classes 10 --strength 50 --cells 1 --label-margin 0",
     ):  # fmt: skip
         assert told in page, told
     page = text(as_bob.get(STEP_1, {"strength": 200, "cells": 4, "label_margin": 100}))
@@ -67,7 +67,7 @@ def test_the_wizard_tells_what_a_strength_costs(as_bob, version):
         "Chosen:",
         "falls from 99 % to 79.2 %",
         "may get another label",
-        "&#x27;cells&#x27;: 4",
+        "--cells 4",
     ):
         assert told in page, told
     page = text(as_bob.get(STEP_1, {"strength": "999"}))
@@ -127,12 +127,19 @@ def test_a_guard_has_a_page(as_viewer, guard, address):
         certificate, "GuardMiddleware", "Rehearse a theft", "leaves no trace",
     ):  # fmt: skip
         assert told in page, told
-    for told in ("Rotate the key", "Add a client", "data-configuration"):
+    for told in ("Rotate the key", "Add a client", "data-configuration", "Verify a suspect"):
         assert told not in page, told
     page = text(as_viewer.get(reverse("web:version", args=["robin", 1])))
     assert address in page
     assert "no label changes" in page
     assert address in text(as_viewer.get(reverse("web:job", args=[guard.job_id])))
+
+
+def test_a_suspect_is_verified_against_it(as_bob, alice_actor, guard, address):
+    factories.endpoint_suspect(alice_actor)
+    run = f"{reverse('web:run-new')}?protection={guard.id}"
+    assert run in text(as_bob.get(address))
+    assert f'<option value="{guard.id}" selected>' in text(as_bob.get(run))
 
 
 def test_a_viewer_sends_nothing(as_viewer, address):
