@@ -19,10 +19,9 @@ import numpy as np
 import torch
 from result import report
 
-# The demo's server; a benchmark beside this one has the same name.
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "platform"))
-sys.path.insert(0, str(ROOT))
+# For the demo's server; a benchmark beside this one has the same name.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from demo.people import CARD
 from demo.served import served
