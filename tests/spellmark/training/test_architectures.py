@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from spellmark.model_files.card import ModelCard
-from spellmark.training.architectures import ARCHITECTURES, ArchitectureError, build, outline
+from spellmark.training.architectures import ARCHITECTURES, ArchitectureError, build, fresh, outline
 
-SMALL = ("small-cnn", "small-resnet")
+SMALL = ("small-cnn", "small-mlp", "small-resnet")
 
 
 def card(architecture: str = "small-cnn", **changes: object) -> ModelCard:
@@ -36,6 +36,14 @@ def test_the_outline_takes_no_memory_and_no_random_numbers():
     before = torch.get_rng_state()
     model = outline(card())
     assert all(part.is_meta for part in model.state_dict().values())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_fresh_model_depends_on_its_seed_alone():
+    before = torch.get_rng_state()
+    one, same, other = (fresh(card("small-mlp"), seed).head.weight for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
     assert torch.equal(torch.get_rng_state(), before)
 
 

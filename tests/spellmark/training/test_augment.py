@@ -1,6 +1,6 @@
 import numpy as np
 
-from spellmark.training.augment import vary
+from spellmark.training.augment import shifted, vary
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 3, 20, 30), np.uint8)
 
@@ -37,3 +37,13 @@ def test_shifts_stay_within_their_reach():
     assert set(rows) <= set(range(8, 13))
     # Mirrored, column 10 of 20 becomes column 9.
     assert set(columns) <= set(range(7, 13))
+
+
+def test_shifts_move_every_image_a_little_and_change_nothing_else():
+    image = np.zeros((50, 1, 25, 25), np.uint8)
+    image[:, :, 12, 12] = 255
+    moved = shifted(image, np.random.default_rng(3))
+    places = np.argwhere(moved[:, 0] == 255)
+    assert len(places) == 50
+    assert np.abs(places[:, 1:] - 12).max() == 2
+    assert len(np.unique(places[:, 1:], axis=0)) > 10

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spellmark.attacks.attack import AttackError, AttackResult, Attempt, Progress, Target
-from spellmark.training.architectures import build
+from spellmark.training.architectures import fresh
 from spellmark.training.datasets import Split
 from spellmark.training.fit import Recipe, fit
 from spellmark.training.inference import predict_probabilities
@@ -118,18 +118,12 @@ class NormsOnly(nn.Module):
         return logits
 
 
-def _from_scratch(target: Target, seed: int) -> nn.Module:
-    """The same network with fresh weights, of which none is left as the lock trained it."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return build(target.card)
-
-
 WAYS: dict[str, Callable[[Target, nn.Module | None, int], nn.Module]] = {
     "fine-tune-locked": lambda target, base, seed: deepcopy(target.model),
     "fine-tune-head": lambda target, base, seed: HeadOnly(target.model),
     "fine-tune-norms": lambda target, base, seed: NormsOnly(target.model),
-    "from-scratch": lambda target, base, seed: _from_scratch(target, seed),
+    # Fresh weights, of which none is left as the lock trained it.
+    "from-scratch": lambda target, base, seed: fresh(target.card, seed),
     "fine-tune-base": lambda target, base, seed: deepcopy(cast(nn.Module, base)),
 }
 """The model that the thief trains, by the way's name: from what he stole, the base and a seed."""

@@ -1,21 +1,23 @@
 """Running several attacks on one model, one after the other."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from spellmark.attacks.attack import AttackError, AttackResult, Progress
 
+Result = TypeVar("Result")
 Run = Callable[[np.random.Generator, Progress], list[AttackResult]]
 
 
 def run_attacks(
-    runs: Mapping[str, Run],
+    runs: Mapping[str, Callable[[np.random.Generator, Progress], list[Result]]],
     names: Iterable[str] | None,
     *,
     seed: int = 0,
     progress: Progress | None = None,
-) -> list[AttackResult]:
+) -> list[Result]:
     """Run the attacks of these names, or all of them. Raises AttackError.
 
     runs: all attacks that there are, in the order of their catalogue. Attacks that the model is not
@@ -26,7 +28,7 @@ def run_attacks(
         raise AttackError(
             f"There is no attack “{min(unknown)}”.", hint=f"Choose from: {', '.join(runs)}."
         )
-    results = []
+    results: list[Result] = []
     for number, name in enumerate(chosen):
 
         def report(share: float, text: str, number: int = number, name: str = name) -> None:

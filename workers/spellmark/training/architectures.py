@@ -12,9 +12,12 @@ from torch.nn.modules.module import register_module_module_registration_hook
 from spellmark.model_files.card import ModelCard
 from spellmark.training import timm_models, transformers_models
 from spellmark.training.errors import ArchitectureError
-from spellmark.training.small_nets import SmallCNN, SmallResNet
+from spellmark.training.small_nets import SmallCNN, SmallMLP, SmallResNet
 
-__all__ = ["ARCHITECTURES", "ArchitectureError", "SmallCNN", "SmallResNet", "build", "outline"]
+__all__ = [
+    "ARCHITECTURES", "ArchitectureError", "SmallCNN", "SmallMLP", "SmallResNet", "build", "fresh",
+    "outline",
+]  # fmt: skip
 
 # Image classifiers in common use have at most about 700 million weights and 2,000 modules.
 MAX_NUMBERS = 10**9
@@ -26,6 +29,7 @@ Maker = Callable[[], nn.Module]
 # The config of a small network may say its “width”.
 ARCHITECTURES: dict[str, Callable[[ModelCard], Maker]] = {
     "small-cnn": lambda card: partial(SmallCNN, card, **card.config),
+    "small-mlp": lambda card: partial(SmallMLP, card, **card.config),
     "small-resnet": lambda card: partial(SmallResNet, card, **card.config),
     "timm": timm_models.maker,
     "transformers": transformers_models.maker,
@@ -43,6 +47,13 @@ def build(card: ModelCard) -> nn.Module:
     """
     outline(card)
     return _maker(card)()
+
+
+def fresh(card: ModelCard, seed: int) -> nn.Module:
+    """The same from a seed of its own, which leaves torch's generator as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build(card)
 
 
 def outline(card: ModelCard) -> nn.Module:

@@ -14,8 +14,8 @@ def vary(images: Images, generator: np.random.Generator, *, most: float = 0.04) 
     digit is no digit), so the results need labels of their own: a teacher's answers.
     """
     count, _, height, width = images.shape
-    rows = _window(generator, count, height, most)
-    columns = _window(generator, count, width, most)
+    rows = _window(generator, count, height, int(height * most))
+    columns = _window(generator, count, width, int(width * most))
     mirrored = generator.random(count) < 0.5
     columns[mirrored] = columns[mirrored, ::-1]
     moved = images[np.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
@@ -28,11 +28,22 @@ def vary(images: Images, generator: np.random.Generator, *, most: float = 0.04) 
     return moved
 
 
+def shifted(images: Images, generator: np.random.Generator, *, most: float = 0.08) -> Images:
+    """Shift every image by up to `most` of its size, its edge repeated: a new array back.
+
+    The bound is one pixel at least, for small images.
+    """
+    count, _, height, width = images.shape
+    rows = _window(generator, count, height, max(1, int(height * most)))
+    columns = _window(generator, count, width, max(1, int(width * most)))
+    moved = images[np.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    return np.ascontiguousarray(moved.transpose(0, 3, 1, 2))
+
+
 def _window(
-    generator: np.random.Generator, count: int, size: int, most: float
+    generator: np.random.Generator, count: int, size: int, reach: int
 ) -> npt.NDArray[np.int64]:
     """For each image the positions that it takes its rows (or columns) from: (count, size)."""
-    reach = int(size * most)
     shifts = generator.integers(-reach, reach, (count, 1), endpoint=True)
     window: npt.NDArray[np.int64] = np.clip(np.arange(size) + shifts, 0, size - 1)
     return window

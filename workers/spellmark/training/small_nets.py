@@ -67,6 +67,30 @@ class SmallResNet(nn.Module):
         return logits
 
 
+class SmallMLP(nn.Module):
+    """Two hidden linear layers over all pixels, without any notion of where a pixel lies.
+
+    Input: float32 (n, channels, height, width), normalised. Output: logits (n, classes).
+    Any size.
+    """
+
+    def __init__(self, card: ModelCard, width: int = 256) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(card.channels * card.height * card.width, width),
+            nn.ReLU(inplace=True),
+            nn.Linear(width, width),
+            nn.ReLU(inplace=True),
+        )
+        self.head = nn.Linear(width, card.classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits of a batch."""
+        logits: torch.Tensor = self.head(self.body(images))
+        return logits
+
+
 class SmallUNet(nn.Module):
     """A U-Net (1505.04597) of two scales, for segmentation.
 
