@@ -1,9 +1,11 @@
 """Serves a model file over HTTP with LitServe, speaking the Open Inference Protocol V2.
 
-The server stands for somebody else's: the platform knows its address only.
+The server stands for somebody else's: the platform knows its address only. With a guard file named
+in SPELLMARK_GUARD it stands for an owner's, whose answers are marked.
 """
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 
 from spellmark.training.inference import predict_probabilities
 from spellmark.training.weights import load
+from spellmark.watermarks.dynamic.serving.litserve import guarded
 
 
 class Classifier(litserve.LitAPI):
@@ -49,6 +52,14 @@ class Classifier(litserve.LitAPI):
         }
 
 
+GUARD_FILE = os.environ.get("SPELLMARK_GUARD", "")
+
+
+@guarded(GUARD_FILE)
+class GuardedClassifier(Classifier):
+    """The same, its answers marked."""
+
+
 def main() -> None:
     """Serve until stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -56,9 +67,9 @@ def main() -> None:
     parser.add_argument("--name", default="classifier")
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
-    server = litserve.LitServer(
-        Classifier(options.weights, options.name), accelerator="cpu", timeout=120
-    )
+    classifier = GuardedClassifier if GUARD_FILE else Classifier
+    api = classifier(options.weights, options.name)
+    server = litserve.LitServer(api, accelerator="cpu", timeout=120)
     server.run(host="127.0.0.1", port=options.port, generate_client_file=False, log_level="warning")
 
 

@@ -137,3 +137,9 @@ def test_a_wrong_guard_file_stops_the_server(tmp_path):
 
     with pytest.raises(Exception, match="not a Spellmark guard file"):
         Own().setup("cpu")
+
+
+def test_it_stands_above_the_class_where_other_processes_see_it(tmp_path):
+    with pytest.raises(DynamicMarkError, match="before its guard"):
+        guarded(tmp_path / "guard.json")(Cells)
+    assert Cells().encode_response([1]) == [1]

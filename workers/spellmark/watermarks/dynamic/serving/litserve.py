@@ -5,6 +5,7 @@ class Classifier(litserve.LitAPI): ...
 """
 
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,13 +31,19 @@ def guarded(
     at what `decode_request` gives. An answer that cannot be marked is not sent: LitServe answers
     with status 500.
 
-    Raises DynamicMarkError for an API that streams; SpellmarkError, when the server sets the API
-    up, where the guard file cannot be used.
+    Raises DynamicMarkError for an API that streams, and for a class that was already there: only
+    above the class it is done again in each of LitServe's processes. Raises SpellmarkError, when
+    the server sets the API up, where the guard file cannot be used.
     """
 
     def guard_api(api: type[Api]) -> type[Api]:
         # Changed in place, not derived from: LitServe's processes find a class by its name.
         changed: Any = api
+        if getattr(sys.modules.get(api.__module__), api.__name__, None) is api:
+            raise DynamicMarkError(
+                f"{api.__name__} was there before its guard: other processes would serve it bare.",
+                hint="Write @guarded(…) above the class, or above a class derived from it.",
+            )
         setup, decode, encode = changed.setup, changed.decode_request, changed.encode_response
         if inspect.isgeneratorfunction(encode) or inspect.isasyncgenfunction(encode):
             _refuse_stream()
