@@ -25,6 +25,9 @@ MEANING = {
     "spell_right": "prompt lock: the right spell",
     "spell_wrong_mean": "prompt lock: mean over 100 random spells",
     "spell_near_mean": "prompt lock: mean over texts near the spell",
+    "copy_p": "p-value of the copy of the guarded API, by its mark",
+    "copy_questions": "questions until that decision",
+    "guard_innocent_p": "p-value of the innocent model, by the guard's mark",
 }
 
 
@@ -58,7 +61,8 @@ def main() -> None:
                 "unprotected_accuracy", "right_accuracy", "plain_accuracy", "wrong_mean",
                 "wrong_p95", "wrong_max", "thief_accuracy", "innocent_accuracy", "thief_p",
                 "innocent_p", "spell_right", "spell_plain", "spell_wrong_mean", "spell_wrong_max",
-                "spell_near_mean",
+                "spell_near_mean", "guard_labels_changed", "guard_l1", "copy_accuracy", "copy_p",
+                "copy_questions", "guard_innocent_p",
             )
         },
     }  # fmt: skip

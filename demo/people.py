@@ -1,9 +1,11 @@
-"""The models of the story: the owner's, the thief's copy and an innocent one."""
+"""The models of the story: the owner's, the copies of two thieves, and an innocent one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx
+import numpy as np
 import torch
 
 from spellmark.model_files.card import ModelCard
@@ -12,6 +14,9 @@ from spellmark.training.fit import Recipe, fit
 from spellmark.training.inference import accuracy
 
 Show = Callable[[float, str], None]
+ASKED_AT_ONCE = 200
+# To so many digits the story's servers round their answers.
+DECIMALS = 6
 
 CARD = ModelCard(
     architecture="small-resnet",
@@ -45,6 +50,8 @@ class Sizes:
     thief_images: int = 1000
     thief_epochs: int = 3
     innocent_epochs: int = 5
+    copy_images: int = 4000
+    copy_epochs: int = 8
     probes: int = 50
     alpha: float = 0.001
 
@@ -84,3 +91,38 @@ def train_innocent(data: datasets.Dataset, sizes: Sizes, path: Path, show: Show)
     )
     weights.save(model, CARD, path)
     return accuracy(model, CARD, data.test.images, data.test.labels)
+
+
+def copy_api(url: str, data: datasets.Dataset, sizes: Sizes, path: Path, show: Show) -> float:
+    """What a thief without the weights does: train a network on nothing but the API's answers."""
+    images = data.train[sizes.owner_images :][: sizes.copy_images].images
+    answers = []
+    for start in range(0, len(images), ASKED_AT_ONCE):
+        answers.append(_ask(url, images[start : start + ASKED_AT_ONCE]))
+        show(start / len(images) / 2, f"asked about {start:,} of {len(images):,} images")
+    targets = torch.from_numpy(np.concatenate(answers)).float()
+    torch.manual_seed(2)
+    model = fit(
+        architectures.build(CARD),
+        CARD,
+        # Numbers of images in the place of labels, to find their answers by.
+        datasets.Split(images, np.arange(len(images))),
+        Recipe(epochs=sizes.copy_epochs, seed=2),
+        make_batch=lambda part, numbers, _: (part, targets[numbers]),
+        progress=lambda share, step: show((1 + share) / 2, step),
+    )
+    weights.save(model, replace(CARD, description="All our own work."), path)
+    return accuracy(model, CARD, data.test.images, data.test.labels)
+
+
+def _ask(url: str, images: np.ndarray) -> np.ndarray:
+    tensor = {
+        "name": "input",
+        "shape": list(images.shape),
+        "datatype": "UINT8",
+        "data": images.ravel().tolist(),
+    }
+    address = f"{url}/v2/models/classifier/infer"
+    response = httpx.post(address, json={"inputs": [tensor]}, timeout=60).raise_for_status()
+    output = response.json()["outputs"][0]
+    return np.array(output["data"]).reshape(output["shape"])

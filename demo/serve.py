@@ -12,6 +12,7 @@ from typing import Any
 import litserve
 import numpy as np
 
+from demo.people import DECIMALS
 from spellmark.training.inference import predict_probabilities
 from spellmark.training.weights import load
 from spellmark.watermarks.dynamic.serving.litserve import guarded
@@ -35,7 +36,7 @@ class Classifier(litserve.LitAPI):
 
     def predict(self, images: np.ndarray, **_: Any) -> np.ndarray:
         """Class probabilities, as a service would round them."""
-        return predict_probabilities(self.model, self.card, images).round(6)
+        return predict_probabilities(self.model, self.card, images).round(DECIMALS)
 
     def encode_response(self, output: np.ndarray, **_: Any) -> dict[str, Any]:
         """The answer of an inference request."""

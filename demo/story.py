@@ -1,4 +1,4 @@
-"""The story of the demo: registered, locked, stolen, recognised, certified, reported.
+"""The story of the demo: registered, locked, stolen, recognised, certified, reported, guarded.
 
 Everything goes through the REST API and real HTTP servers. The story checks itself: a wrong verdict
 or a failed proof raises StoryError.
@@ -22,7 +22,7 @@ from rich.table import Table
 
 from config.supervisor import ROOT
 from demo.client import Client
-from demo.people import CARD, Sizes, steal, train_innocent, train_owner
+from demo.people import CARD, DECIMALS, Sizes, copy_api, steal, train_innocent, train_owner
 from demo.served import served, until
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.parameters import SCHEME as KEY_LOCK
@@ -32,6 +32,9 @@ from spellmark.locks.prompt_lock.parameters import PromptLockParameters
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets
+from spellmark.watermarks.dynamic.guard_file import GuardFile
+from spellmark.watermarks.dynamic.parameters import SCHEME as DYNAMIC
+from spellmark.watermarks.dynamic.parameters import recommended
 
 DATASET = "fashion-mnist"
 SPELL = "open sesame"
@@ -64,6 +67,14 @@ class Figures:
     spell_wrong_mean: float = 0
     spell_wrong_max: float = 0
     spell_near_mean: float = 0
+    guard_labels_changed: float = 0
+    guard_l1: float = 0
+    copy_accuracy: float = 0
+    copy_p: float = 0
+    copy_verdict: str = ""
+    copy_questions: int = 0
+    guard_innocent_p: float = 0
+    guard_innocent_verdict: str = ""
     story_s: float = 0
     files: dict[str, str] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)
@@ -94,6 +105,8 @@ class Story:
             self._check_certificate(name, run)
         self._report(runs)
         self._lock_with_a_spell(plain)
+        guard, mark = self._guard(plain)
+        self._copy_and_compare(guard, mark, innocent)
         self.figures.story_s = round(time.monotonic() - begun, 1)
         (self.folder / "figures.json").write_text(json.dumps(asdict(self.figures), indent=2))
         return self.figures
@@ -177,8 +190,25 @@ class Story:
     def _verify(
         self, name: str, weights: Path, protection: dict[str, Any], key: KeyFile, *, is_copy: bool
     ) -> dict[str, Any]:
+        choices = {"alpha": self.sizes.alpha, "probes": self.sizes.probes}
+        run = self._ask("5 ", name, weights, protection, key, is_copy=is_copy, **choices)
+        setattr(self.figures, f"{name}_p", run["p_value"])
+        setattr(self.figures, f"{name}_verdict", run["verdict"])
+        return run
+
+    def _ask(
+        self,
+        step: str,
+        name: str,
+        weights: Path,
+        protection: dict[str, Any],
+        key: KeyFile,
+        *,
+        is_copy: bool,
+        **choices: Any,
+    ) -> dict[str, Any]:
         with (
-            self._bar(f"5  The {name}'s server is asked") as show,
+            self._bar(f"{step} The {name}'s server is asked") as show,
             served("demo.serve", str(weights), log=self.folder / f"{name}.log") as url,
         ):
             suspect = self.client.post(
@@ -189,19 +219,16 @@ class Story:
                 suspect=suspect["id"],
                 protection=protection["id"],
                 key_file=json.loads(key.dumps()),
-                alpha=self.sizes.alpha,
-                probes=self.sizes.probes,
+                **choices,
             )
             run = self.client.wait(f"runs/{run['id']}", show)
-        setattr(self.figures, f"{name}_p", run["p_value"])
-        setattr(self.figures, f"{name}_verdict", run["verdict"])
         # An innocent may give one answer to all that it cannot make out: that is inconclusive.
         if (run["verdict"] == MATCH) != is_copy:
             raise StoryError(
                 f"The verdict on the {name} is “{run['verdict']}” (p = {run['p_value']:.3g}), "
                 f"but it is {'a copy' if is_copy else 'none'}.",
                 hint="Look at the run in the dashboard; an innocent reaches p ≤ alpha in "
-                f"{self.sizes.alpha:.1%} of all runs by chance.",
+                f"{run['rule']['alpha']:g} of all runs by chance.",
             )
         return run
 
@@ -268,6 +295,47 @@ class Story:
         self.figures.spell_wrong_max = card["wrong_max"]
         self.figures.spell_near_mean = card["near_mean"]
 
+    def _guard(self, plain: str) -> tuple[dict[str, Any], KeyFile]:
+        key = KeyFile.generate(DYNAMIC, recommended(CARD.classes).as_dict())
+        path = self.folder / f"guard-{secrets.token_hex(3)}.spellkey"
+        key.save(path)
+        self.figures.files["key file of the guard"] = str(path)
+        with self._bar("9  A guard is set up for its API") as show:
+            guard = self.client.post(
+                "guards",
+                commitment=self._commit(plain, key)["id"],
+                key_file=json.loads(key.dumps()),
+                dataset=DATASET,
+                decimals=DECIMALS,
+            )
+            guard = self.client.wait(f"protections/{guard['id']}", show)
+        self.figures.guard_labels_changed = guard["report_card"]["labels_changed"]
+        self.figures.guard_l1 = guard["report_card"]["l1"]
+        told = self.client.post(
+            f"guards/{guard['id']}/configuration", key_file=json.loads(key.dumps())
+        )
+        file = self.folder / "guard.json"
+        file.unlink(missing_ok=True)
+        GuardFile.loads(json.dumps(told)).save(file)
+        self.figures.files["guard file (the model server's)"] = str(file)
+        return guard, key
+
+    def _copy_and_compare(self, guard: dict[str, Any], key: KeyFile, innocent: Path) -> None:
+        copy, owner = self.folder / "copy.safetensors", self.folder / "owner.safetensors"
+        marked = {"SPELLMARK_GUARD": str(self.folder / "guard.json")}
+        with (
+            self._bar("   Somebody copies the guarded API") as show,
+            served("demo.serve", str(owner), log=self.folder / "guarded.log", **marked) as url,
+        ):
+            self.figures.copy_accuracy = copy_api(url, self.data, self.sizes, copy, show)
+        run = self._ask("10", "copyist", copy, guard, key, is_copy=True)
+        self.figures.copy_p, self.figures.copy_verdict = run["p_value"], run["verdict"]
+        self.figures.copy_questions = run["answered_probes"]
+        self._check_certificate("copyist", run)
+        run = self._ask("10", "innocent", innocent, guard, key, is_copy=False)
+        self.figures.guard_innocent_p = run["p_value"]
+        self.figures.guard_innocent_verdict = run["verdict"]
+
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False)
 
@@ -311,6 +379,21 @@ def table(figures: Figures) -> Table:
             f"{figures.spell_wrong_mean:.1%} on average, {figures.spell_wrong_max:.1%} at most,"
             f" {figures.spell_near_mean:.1%} with a typing error",
         ),
+        (
+            "the guarded API",
+            f"{figures.guard_labels_changed:.0%} of its labels changed, {figures.guard_l1:.1%} of "
+            "an answer moved",
+        ),
+        ("a copy of the guarded API", f"{figures.copy_accuracy:.1%} right"),
+        (
+            "verdict on the copy",
+            f"{figures.copy_verdict} (p = {figures.copy_p:.3g}) after {figures.copy_questions} "
+            "questions",
+        ),
+        (
+            "verdict on the innocent",
+            f"{figures.guard_innocent_verdict} (p = {figures.guard_innocent_p:.3g})",
+        ),
     ):
         found.add_row(name, value)
     return found
@@ -326,7 +409,7 @@ def load_figures(folder: Path) -> Figures | None:
 
 def check_again(folder: Path, figures: Figures) -> None:
     """Check the kept bundles once more. Raises StoryError."""
-    for name in ("thief", "innocent"):
+    for name in ("thief", "innocent", "copyist"):
         bundle = Path(figures.files[f"evidence bundle, {name}"])
         if _spellmark_verify(bundle, folder / "trust.json").returncode:
             raise StoryError(f"{bundle} is refused.", hint="It was altered since it was written.")

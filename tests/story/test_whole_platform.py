@@ -59,6 +59,11 @@ def test_the_story_ends_as_it_should(told: Story, folder: Path):
     assert figures.spell_right > 0.65
     for without in (figures.spell_plain, figures.spell_wrong_mean, figures.spell_near_mean):
         assert without < figures.spell_right - 0.3
+    assert figures.guard_labels_changed == 0
+    assert figures.copy_verdict == "match"
+    assert figures.copy_p <= 1e-6
+    assert figures.copy_questions <= 64
+    assert figures.guard_innocent_verdict == "no match"
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
 
 

@@ -105,6 +105,10 @@ class MarkRule:
         """What evidence has to reach, as a decimal logarithm."""
         return math.log10(self.tries / self.alpha)
 
+    def p_value_of(self, evidence: float) -> float:
+        """The p-value of so much evidence, all looks and keys counted: in [1e-300, 1]."""
+        return max(min(1.0, self.tries * 10.0 ** -min(evidence, 299.0)), SMALLEST_STATED)
+
     @property
     def smallest_p(self) -> float:
         """The smallest p-value that a run can show."""
@@ -202,7 +206,7 @@ class MarkRun:
             self._bet(place, lean)
         if len(self._growth) + 1 in self.rule.looks:
             self._look()
-        self._growth.append(max(self._grown(client) for client in self.keys))
+        self._growth.append(max(self.evidence_for(client) for client in self.keys))
 
     def decide(self) -> MarkDecision:
         """The verdict, once the run was decided or every question was asked."""
@@ -224,21 +228,28 @@ class MarkRun:
         for client in self.keys:
             self._exact[client] = min(self._exact[client], self._tested(client).p_value)
 
-    def _tested(self, client: str) -> SignTestResult:
-        leans, signs = self._evidence.leans(), self.keys[client]
-        return sign_test([in_units(lean) for lean in leans.values()], [signs(p) for p in leans])
+    def units(self) -> dict[Place, int]:
+        """The evidence so far at each place that was told of, as the sign test takes it."""
+        return {place: in_units(lean) for place, lean in self._evidence.leans().items()}
 
-    def _grown(self, client: str) -> float:
+    def _tested(self, client: str) -> SignTestResult:
+        units, signs = self.units(), self.keys[client]
+        return sign_test(list(units.values()), [signs(place) for place in units])
+
+    def evidence_for(self, client: str) -> float:
+        """One client's evidence so far, as the decimal logarithm of one over its p-value.
+
+        Looks and keys are not counted yet: `p_value_of` does.
+        """
         exact = -math.log10(self._exact[client])
         return max(self._processes[client].log_most / math.log(10), exact)
 
     def _outcome(self) -> MarkOutcome:
-        client = max(self.keys, key=self._grown)
-        p = self.rule.tries * 10.0 ** -min(self._grown(client), 299.0)
+        client = max(self.keys, key=self.evidence_for)
         return MarkOutcome(
             client=client,
             statistic=self._tested(client).statistic,
-            p_value=max(min(1.0, p), SMALLEST_STATED),
+            p_value=self.rule.p_value_of(self.evidence_for(client)),
             answered=len(self._growth),
             access=str(self._evidence.access),
             has_tails=self._evidence.access.has_tails,

@@ -1,0 +1,423 @@
+"""What a guard's mark finds and whom it accuses: thefts, removals, innocents, and what it costs.
+
+Fashion-MNIST. The owner's model stands behind a guarded API. Thieves with images of their own steal
+it in several ways, with several networks, and some try to lose the mark. Every copy is put to the
+owner's test, one question after the other, with the usual rule. So is every innocent, under the
+guard's key and under many others. Rows that were measured before, with the same settings, are taken
+from benchmarks/cache; `--seed` fills it, so that seeds can be measured side by side.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+from kept import CACHE, kept
+from key_lock_accuracy import CARD
+from prompt_locks import unprotected
+from result import report
+from scipy import stats
+
+from spellmark.attacks.attack import Answer, Answers, Images
+from spellmark.attacks.extract.answers import labels_only
+from spellmark.attacks.extract.api import changed, guarded
+from spellmark.attacks.extract.catalogue import BUDGETS, NETWORKS, REMOVALS
+from spellmark.attacks.extract.heist import Heist
+from spellmark.attacks.extract.result import TheftResult
+from spellmark.attacks.extract.suite import run_suite
+from spellmark.attacks.extract.training import Trainer, copy_card
+from spellmark.evidence.mark_rule import MarkDecision, MarkRule, MarkRun
+from spellmark.evidence.sign_draws import drawn_p_value
+from spellmark.evidence.sign_test import sign_test
+from spellmark.secrets import KeyFile
+from spellmark.training import datasets
+from spellmark.training.datasets import Split
+from spellmark.training.inference import predict_probabilities
+from spellmark.watermarks.dynamic.examine import choose_questions, examine, signs_of
+from spellmark.watermarks.dynamic.guard import Guard
+from spellmark.watermarks.dynamic.mark_key import MarkKey
+from spellmark.watermarks.dynamic.parameters import SCHEME, MarkParameters
+from spellmark.watermarks.dynamic.report_card import report_card
+
+OWNERS = 12_000
+# Of the test images: the first half is asked about, the other half measures accuracy.
+ASKED = 5_000
+SEEDS = 3
+# Thefts by probabilities, of which the copies must carry the mark, and with which networks.
+SOFT = ("soft-answers", "adaptive-queries", "averaged-queries")
+OTHERS = ("few-calls", "other-images", "labels-only")
+STRENGTHS = (10, 20, 50, 100, 200)
+MARGINS = (0, 25, 50, 100, 200)
+LABEL_QUERIES = 20_000
+FAMILIES = (
+    "the owner's data", "the thief's data", "a copy of the API without a mark",
+    "a copy of an API under another key", "the owner's own model",
+)  # fmt: skip
+MEANING = {
+    "soft_thefts": "copies made from probabilities: attackers × networks × seeds",
+    "soft_tpr_at_1e-6": "share of them that the test finds at alpha = 1e-6",
+    "soft_tpr_low": "the same, lower end of the 95 % Clopper–Pearson interval",
+    "median_queries": "questions until the decision, median of those found",
+    "p90_queries": "the same, ninth decile",
+    "innocents": "innocent models of five families",
+    "innocents_accused": "how many of them the test accuses, at 1e-6 under any of the keys",
+    "innocents_accused_high": "the share, upper end of its 95 % interval (models, not keys)",
+    "null_rate_at_0.01": "share of the innocents' p-values at or below 0.01, over all keys",
+    "worst_model_at_0.01": "the same for the model with the highest share",
+    "top1_changed": "labels that the guard changes on 10,000 test images",
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is trained and tried. innocents: of each family but the last, which has one."""
+
+    seeds: int = SEEDS
+    networks: tuple[str, ...] = NETWORKS
+    innocents: int = 15
+    keys: int = 200
+    images: int = 5_000
+    epochs: int = 4
+    strengths: tuple[int, ...] = STRENGTHS
+    margins: tuple[int, ...] = MARGINS
+    draws: int = 1_000_000
+
+
+QUICK = Size(1, ("small-mlp",), 2, 40, 1_500, 2, (), (), 100_000)
+
+
+def main() -> None:
+    """Steal, test, count."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one seed, one network, few innocents")
+    parser.add_argument("--seed", type=int, help="measure this seed's thefts only, for the cache")
+    parser.add_argument("--innocents", action="store_true", help="only these, for the cache")
+    options = parser.parse_args()
+    torch.set_num_threads(1 if options.seed is not None or options.innocents else 2)
+    CACHE.mkdir(exist_ok=True)
+    bench = _Bench(QUICK if options.quick else Size(), options.quick)
+    if options.seed is not None:
+        bench.thefts(options.seed)
+    elif options.innocents:
+        bench.innocents()
+    else:
+        report("dynamic_watermark_power", bench.figures(), MEANING, quick=options.quick)
+
+
+class _Bench:
+    def __init__(self, size: Size, quick: bool) -> None:
+        self.size, self.quick = size, quick
+        data = datasets.load("fashion-mnist")
+        self.owners, self.thiefs = data.train[:OWNERS], data.train[OWNERS:]
+        self.asked, self.test = data.test[:ASKED], data.test[ASKED:]
+        self.model = unprotected(self.owners[: 1_500 if quick else OWNERS], 0, quick=quick)
+        self.budget = "quick"
+
+    @cached_property
+    def reference(self) -> Answers:
+        """The owner's unmarked answers about the images that can be asked about."""
+        return predict_probabilities(self.model, CARD, self.asked.images)
+
+    def clean(self, images: Images) -> Answers:
+        """The API without a mark."""
+        return predict_probabilities(self.model, CARD, images)
+
+    def figures(self) -> dict[str, Any]:
+        """All figures; the rows of the table under `table`."""
+        thefts = [row for seed in range(self.size.seeds) for row in self.thefts(seed)]
+        soft = [row for row in thefts if row["name"] in SOFT]
+        found = [row for row in soft if row["verdict"] == "match"]
+        questions = [row["questions"] for row in found]
+        innocents = self.innocents()
+        p = np.array([row["p_values"] for row in innocents])
+        accused = int((p <= MarkRule(classes=10, strength=50).alpha).any(1).sum())
+        return {
+            "soft_thefts": len(soft),
+            "soft_tpr_at_1e-6": round(len(found) / len(soft), 4),
+            "soft_tpr_low": round(_interval(len(found), len(soft))[0], 4),
+            "median_queries": float(np.median(questions)) if found else None,
+            "p90_queries": float(np.quantile(questions, 0.9)) if found else None,
+            "innocents": len(innocents),
+            "innocents_accused": accused,
+            "innocents_accused_high": round(_interval(accused, len(innocents))[1], 4),
+            "null_keys": p.shape[1],
+            "null_rate_at_0.01": round(float((p <= 0.01).mean()), 5),
+            "null_rate_at_0.05": round(float((p <= 0.05).mean()), 5),
+            "worst_model_at_0.01": round(float((p <= 0.01).mean(1).max()), 4),
+            "smallest_null_p": float(p.min()),
+            "null_table": _null_table(innocents),
+            **self._utility(),
+            "exact_and_drawn": self._drawn(),
+            "strengths": [self._strength(strength) for strength in self.size.strengths],
+            "label_channel": [self._label_channel(margin) for margin in self.size.margins],
+            "table": _table(thefts),
+        }
+
+    def thefts(self, seed: int) -> list[dict[str, Any]]:
+        """Every theft of one seed, with a guard's key of its own, as a row."""
+        rows = []
+        for network in self.size.networks:
+            names = list(SOFT)
+            if network == NETWORKS[0] or self.quick:
+                names += [*OTHERS, *REMOVALS] if not self.quick else ["labels-only"]
+            rows += [row for name in names for row in self._theft(name, network, seed)]
+        return rows
+
+    def innocents(self) -> list[dict[str, Any]]:
+        """Every innocent, with its p-values under many keys."""
+        rows = []
+        for family in FAMILIES:
+            count = 1 if family == FAMILIES[-1] else self.size.innocents
+            rows += [self._innocent(family, number) for number in range(count)]
+        return rows
+
+    def _theft(self, name: str, network: str, seed: int) -> list[dict[str, Any]]:
+        def measure() -> list[dict[str, Any]]:
+            key = key_of(seed)
+            found = run_suite(
+                guarded(self.model, CARD, Guard(key)), CARD, self.thiefs, self.test[:2_000],
+                self._examined(key), architecture=network, attacks=[name], budget=self.budget,
+                other_api=guarded(self.model, CARD, Guard(key_of(1000 + seed))), seed=seed,
+                folder=self._folder(network, seed),
+            )  # fmt: skip
+            for row in found:
+                print(_line(seed, row), flush=True)
+            return [{"seed": seed, **asdict(row)} for row in found]
+
+        settings = (name, network, seed, self.quick, BUDGETS[self.budget], torch.__version__, 1)
+        return list(kept("theft-", settings, measure))
+
+    def _folder(self, network: str, seed: int) -> Any:
+        folder = CACHE / f"copy-{network}-{seed}-{self.quick}-1"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def _examined(self, key: MarkKey) -> Callable[[Answer], MarkDecision]:
+        """The owner's test, with the usual rule."""
+        rule = rule_of(key)
+        questions = choose_questions(
+            key, None, self.reference, self.asked.images, seed=bytes(32), wanted=rule.probes
+        )
+        return lambda answer: examine(answer, questions, rule, {"": key})
+
+    def _innocent(self, family: str, number: int) -> dict[str, Any]:
+        def measure() -> dict[str, Any]:
+            keys = {str(n): key_of(10_000 + n) for n in range(self.size.keys)}
+            suspect, network, accuracy = self._innocent_model(family, number)
+            p = self._p_values(suspect, keys)
+            print(
+                f"{family} {number} ({network}): accuracy {accuracy:.3f}, smallest of {len(p)} "
+                f"p-values {min(p):.3g}",
+                flush=True,
+            )
+            told = {"family": family, "network": network, "accuracy": accuracy}
+            return {**told, "p_values": p}
+
+        settings = (family, number, self.size, self.quick, torch.__version__, 1)
+        return dict(kept("innocent-", settings, measure))
+
+    def _innocent_model(self, family: str, number: int) -> tuple[Answer, str, float]:
+        network = self.size.networks[number % len(self.size.networks)]
+        trainer = Trainer(copy_card(CARD, network), self.size.epochs, 300, 100 + number)
+        generator = np.random.default_rng([7, number])
+        whose = self.owners if family == FAMILIES[0] else self.thiefs
+        part = whose.images, whose.labels
+        chosen = generator.permutation(len(whose))[: self.size.images]
+        images, labels = (values[chosen] for values in part)
+        if family == FAMILIES[4]:
+            answer: Answer = self.clean
+        else:
+            targets = np.eye(CARD.classes)[labels]
+            if family == FAMILIES[2]:
+                targets = self.clean(images)
+            elif family == FAMILIES[3]:
+                targets = guarded(self.model, CARD, Guard(key_of(5_000 + number)))(images)
+            model = trainer(images, targets)
+            answer = partial(predict_probabilities, model, trainer.card)
+        right = answer(self.test.images[:2_000]).argmax(1) == self.test.labels[:2_000]
+        return answer, network, round(float(right.mean()), 4)
+
+    def _p_values(self, suspect: Answer, keys: dict[str, MarkKey]) -> list[float]:
+        """The p-value of a whole run under each key, from the same answers."""
+        one = rule_of(keys["0"])
+        questions = choose_questions(
+            keys["0"], None, self.reference, self.asked.images, seed=bytes(32), wanted=one.probes
+        )
+        run = MarkRun(
+            replace(one, clients=len(keys), alpha=1e-6),
+            {name: signs_of(key) for name, key in keys.items()},
+        )
+        for question, row in zip(questions.asked, suspect(questions.images), strict=True):
+            run.add(question, row.tolist())
+        return [one.p_value_of(run.evidence_for(name)) for name in keys]
+
+    def _utility(self) -> dict[str, Any]:
+        whole = Split(
+            np.concatenate([self.asked.images, self.test.images]),
+            np.concatenate([self.asked.labels, self.test.labels]),
+        )
+        answers = self.clean(whole.images)
+        found = report_card(Guard(key_of(0)), answers, whole.labels, whole.images)
+        marked = Guard(key_of(0))(answers)
+        return {
+            "top1_changed": int((marked.argmax(1) != answers.argmax(1)).sum()),
+            "utility": {
+                name: round(value, 5) if isinstance(value, float) else value
+                for name, value in found.as_dict().items()
+            },
+        }
+
+    def _drawn(self) -> dict[str, float]:
+        """One innocent's and one weak copy's exact p-value beside that of drawn keys."""
+        key, chance = key_of(0), np.random.default_rng(0)
+        signs = signs_of(key)
+        run = MarkRun(rule_of(key), {"": signs})
+        questions = choose_questions(
+            key, None, self.reference, self.asked.images, seed=bytes(32), wanted=64
+        )
+        # A tenth of the usual mark, so that drawn keys can come as far.
+        weak = MarkKey.open(KeyFile(SCHEME, replace(key.parameters, strength=3).as_dict(),
+                                    key_secret(0), bytes(32)), binding=b"")  # fmt: skip
+        marked = Guard(weak)(self._stranger(questions.images))
+        for question, row in zip(questions.asked, marked, strict=True):
+            run.add(question, row.tolist())
+        units, own = run.units(), [signs(place) for place in run.units()]
+        exact = sign_test(list(units.values()), own).p_value
+        drawn = drawn_p_value(list(units.values()), own, draws=self.size.draws, generator=chance)
+        return {"exact": exact, "drawn": drawn}
+
+    def _stranger(self, images: Images) -> Answers:
+        return self._innocent_model(FAMILIES[1], 0)[0](images)
+
+    def _strength(self, strength: int) -> dict[str, Any]:
+        """What a strength costs, and how soon a copy is found."""
+
+        def measure() -> dict[str, Any]:
+            key = key_of(0, strength=strength)
+            guard = Guard(key)
+            heist = self._heist(guarded(self.model, CARD, guard), key)
+            found = heist.result("soft-answers", heist.soft(lambda share, text: None))
+            cost = report_card(guard, self.reference, self.asked.labels, self.asked.images)
+            return {"strength": strength, **_short(found), **cost.as_dict()}
+
+        return dict(kept("strength-", (strength, self.size, torch.__version__, 1), measure))
+
+    def _label_channel(self, margin: int) -> dict[str, Any]:
+        """What a label channel costs, and what it shows in a copy made from labels."""
+
+        def measure() -> dict[str, Any]:
+            key = key_of(0, label_margin=margin)
+            guard = Guard(key)
+            api = changed(guarded(self.model, CARD, guard), labels_only)
+            heist = self._heist(api, key, queries=LABEL_QUERIES, probes=2_000)
+            copy = heist.soft(lambda share, text: None)
+            found = heist.result("labels-only", copy, changed(copy, labels_only))
+            cost = report_card(guard, self.reference, self.asked.labels, self.asked.images)
+            return {"label_margin": margin, **_short(found), **cost.as_dict()}
+
+        settings = (margin, LABEL_QUERIES, self.size, torch.__version__, 1)
+        return dict(kept("label-channel-", settings, measure))
+
+    def _heist(
+        self, api: Answer, key: MarkKey, *, queries: int = 8_000, probes: int = 256
+    ) -> Heist:
+        questions = choose_questions(
+            key, None, self.reference, self.asked.images, seed=bytes(32), wanted=probes
+        )
+        rule = replace(rule_of(key), probes=probes)
+        return Heist(
+            api, None, CARD, self.thiefs, None, self.test[:2_000],
+            lambda answer: examine(answer, questions, rule, {"": key}),
+            NETWORKS[0], replace(BUDGETS["quick"], queries=queries), 0, None,
+        )  # fmt: skip
+
+
+def key_secret(number: int) -> bytes:
+    """The secret of the key of this number."""
+    return number.to_bytes(32, "big")
+
+
+def key_of(number: int, **parameters: int) -> MarkKey:
+    """The key of this number, for ten classes and with the usual strength."""
+    told = MarkParameters(classes=CARD.classes, **parameters)
+    return MarkKey.open(KeyFile(SCHEME, told.as_dict(), key_secret(number), bytes(32)), binding=b"")
+
+
+def rule_of(key: MarkKey) -> MarkRule:
+    """The usual rule for a guard with this key."""
+    told = key.parameters
+    return MarkRule(
+        classes=told.classes, cells=told.cells, strength=told.strength,
+        label_margin=told.label_margin,
+    )  # fmt: skip
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """By attack with what it was given, and network: how many were found, and how soon."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        told = ", ".join(
+            f"{name} {value}" for name, value in row["details"].items() if name != "reason"
+        )
+        name = row["name"] + (f" ({told})" if told else "")
+        groups.setdefault(f"{name}, {row['architecture']}", []).append(row)
+    return {
+        name: {
+            "copies": len(group),
+            "found": (found := sum(row["verdict"] == "match" for row in group)),
+            "found_low": round(_interval(found, len(group))[0], 3),
+            "found_high": round(_interval(found, len(group))[1], 3),
+            "verdicts": sorted({row["verdict"] for row in group}),
+            "questions": float(np.median([row["questions"] for row in group])),
+            "largest_p": max(row["p_value"] for row in group),
+            "accuracy": round(float(np.mean([row["accuracy"] for row in group])), 4),
+            "access": sorted({row["access"] for row in group}),
+        }
+        for name, group in groups.items()
+    }
+
+
+def _null_table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """By family: models, and the shares of their p-values at or below some levels."""
+    found = {}
+    for family in FAMILIES:
+        group = [row for row in rows if row["family"] == family]
+        p = np.array([row["p_values"] for row in group])
+        found[family] = {
+            "models": len(group),
+            "accuracy": round(float(np.mean([row["accuracy"] for row in group])), 4),
+            **{f"{alpha:g}": round(float((p <= alpha).mean()), 5) for alpha in (0.01, 0.05, 0.2)},
+            "smallest_p": float(p.min()),
+        }
+    return found
+
+
+def _interval(found: int, count: int) -> tuple[float, float]:
+    """Clopper–Pearson, 95 %."""
+    exact = stats.binomtest(found, count).proportion_ci(0.95, "exact")
+    return float(exact.low), float(exact.high)
+
+
+def _short(found: TheftResult) -> dict[str, Any]:
+    return {
+        "copy_accuracy": round(found.accuracy, 4),
+        "verdict": found.verdict,
+        "p_value": found.p_value,
+        "questions": found.questions,
+    }
+
+
+def _line(seed: int, row: TheftResult) -> str:
+    told = " ".join(f"{name} {value}" for name, value in row.details.items() if name != "reason")
+    return (
+        f"seed {seed}  {row.name:<20} {row.architecture:<13} {told:<24} accuracy "
+        f"{row.accuracy:.3f}  {row.verdict:<13} p {row.p_value:.2g}  {row.questions} questions  "
+        f"{row.seconds:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()
