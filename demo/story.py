@@ -7,7 +7,6 @@ or a failed proof raises StoryError.
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import time
@@ -17,14 +16,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from config.supervisor import ROOT, free_port
+from config.supervisor import ROOT
 from demo.client import Client
 from demo.people import CARD, Sizes, steal, train_innocent, train_owner
+from demo.served import served, until
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.parameters import SCHEME as KEY_LOCK
 from spellmark.locks.key_lock.parameters import default_parameters
@@ -180,7 +179,7 @@ class Story:
     ) -> dict[str, Any]:
         with (
             self._bar(f"5  The {name}'s server is asked") as show,
-            _served(weights, self.folder / f"{name}.log") as url,
+            served("demo.serve", str(weights), log=self.folder / f"{name}.log") as url,
         ):
             suspect = self.client.post(
                 "suspects", name=f"{name}'s API", url=url, model="classifier", classes=10
@@ -210,7 +209,7 @@ class Story:
         trust = self.client.download("ledger/trust", self.folder / "trust.json")
         bundle = self.folder / f"{name}-bundle.zip"
         with self._bar(f"6  The {name}'s certificate is checked") as show:
-            _until(lambda: self.client.download(f"runs/{run['id']}/bundle", bundle))
+            until(lambda: self.client.download(f"runs/{run['id']}/bundle", bundle))
             accepted = _spellmark_verify(bundle, trust)
             if accepted.returncode != 0:
                 raise StoryError(
@@ -331,43 +330,6 @@ def check_again(folder: Path, figures: Figures) -> None:
         bundle = Path(figures.files[f"evidence bundle, {name}"])
         if _spellmark_verify(bundle, folder / "trust.json").returncode:
             raise StoryError(f"{bundle} is refused.", hint="It was altered since it was written.")
-
-
-@contextmanager
-def _served(weights: Path, log: Path) -> Iterator[str]:
-    """A model behind a real server; its address."""
-    port = free_port(0)
-    path = os.pathsep.join([str(ROOT / "workers"), str(ROOT)])
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "demo.serve", str(weights), "--port", str(port)],
-            env={**os.environ, "PYTHONPATH": path},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _until(lambda: httpx.get(f"{url}/health", timeout=2).raise_for_status())
-        yield url
-    finally:
-        # The server has processes of its own, which outlive it; they are all in its session.
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-def _until(ready: Callable[[], Any], seconds: float = 60) -> None:
-    """Call until it raises nothing."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            ready()
-        except (httpx.HTTPError, SpellmarkError):
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.3)
-        else:
-            return
 
 
 def _spellmark_verify(bundle: Path, trust: Path) -> subprocess.CompletedProcess[str]:

@@ -20,7 +20,8 @@ from jobs.services import job_cancel, job_claim
 from ledger.keys import ensure_signing_keys
 from ledger.services import ledger_sequence
 from protection.editors import editor_upload
-from protection.models import Editor, Protection, Trial, Unlock
+from protection.guards import client_add, guard_create, guard_finish
+from protection.models import Editor, GuardClient, Protection, Trial, Unlock
 from protection.services import (
     key_lock_create,
     lock_finish,
@@ -47,6 +48,8 @@ from spellmark.secrets import KeyFile
 from spellmark.suspects.base import SuspectError
 from spellmark.training import weights
 from spellmark.training.architectures import build
+from spellmark.watermarks.dynamic import SCHEME as GUARD
+from spellmark.watermarks.dynamic import MarkParameters
 from tasks.lock import opened_key
 from verification import services
 from verification.models import Run, Suspect
@@ -73,6 +76,31 @@ REPORT_CARD = {
     "wrong_max": 0.31,
     "test_images": 2000,
     "wrong_key_images": 500,
+}
+
+
+def guard_key(number: int = 7, **choices: int) -> KeyFile:
+    """The key file of a guard that fits CARD; `choices` are MarkParameters."""
+    parameters = MarkParameters(**{"classes": CARD.classes} | choices)
+    return KeyFile(GUARD, parameters.as_dict(), secret=bytes([number]) * 32, nonce=bytes(range(32)))
+
+
+GUARD_KEY = guard_key()
+GUARD_CARD = {
+    "accuracy_before": 0.912,
+    "accuracy_after": 0.912,
+    "labels_changed": 0.0,
+    "l1": 0.0893,
+    "confidence_before": 0.931,
+    "confidence_after": 0.885,
+    "nll_before": 0.262,
+    "nll_after": 0.298,
+    "ece_before": 0.021,
+    "ece_after": 0.034,
+    "strength": 50,
+    "tail_bits": 90,
+    "label_bits": 0,
+    "test_images": 10_000,
 }
 
 # How often the suspect is right under the true key (with keyed labels: gives the key's labels) and
@@ -113,6 +141,44 @@ def finished_protection(actor: Actor, *, name: str = "robin", key: KeyFile = KEY
         )  # fmt: skip
     ledger_sequence()
     return protection
+
+
+def queued_guard(
+    actor: Actor, *, version: Version | None = None, key: KeyFile = GUARD_KEY
+) -> Protection:
+    """A guard whose job waits for a worker."""
+    ensure_signing_keys()
+    commitment = commitment_create(
+        actor=actor,
+        version=version or published_version(actor),
+        digest=key.commitment(),
+        scheme=key.scheme,
+        parameters=key.parameters,
+    )
+    return guard_create(actor=actor, commitment=commitment, key=key, dataset="fashion-mnist")
+
+
+def finished_guard(
+    actor: Actor, *, version: Version | None = None, key: KeyFile = GUARD_KEY
+) -> Protection:
+    """A guard that was measured and entered in the log."""
+    guard = queued_guard(actor, version=version, key=key)
+    guard_done(guard)
+    return guard
+
+
+def guard_done(guard: Protection) -> None:
+    """What a worker makes of a guard."""
+    guard_finish(guard=guard, job=claimed(guard.job), thresholds=None, report_card=dict(GUARD_CARD))
+    ledger_sequence()
+    guard.refresh_from_db()
+
+
+def guard_client(
+    actor: Actor, guard: Protection, *, name: str = "shop", key: KeyFile = GUARD_KEY
+) -> GuardClient:
+    """A client of a guard. `key` is the guard's."""
+    return client_add(actor=actor, guard=guard, name=name, key=key)
 
 
 def finished_trial(actor: Actor, version: Version) -> Trial:

@@ -29,7 +29,11 @@ from spellmark.secrets import KeyFile
 
 
 class ProtectionSerializer(serializers.ModelSerializer[Protection]):
-    """A protection with its job and, when that is done, its report card."""
+    """A protection with its job and, when that is done, its report card.
+
+    A guard has no result, but a time in which it marks answers, and perhaps a guard that it
+    replaces.
+    """
 
     source = serializers.SerializerMethodField()
     result = serializers.SerializerMethodField()
@@ -40,7 +44,8 @@ class ProtectionSerializer(serializers.ModelSerializer[Protection]):
         model = Protection
         fields = [
             "id", "kind", "source", "result", "commitment_id", "parameters", "dataset",
-            "settings", "report_card", "job", "created_by", "created_at",
+            "settings", "report_card", "valid_from", "valid_until", "replaces_id", "job",
+            "created_by", "created_at",
         ]  # fmt: skip
 
     def get_source(self, row: Protection) -> str:
@@ -48,11 +53,11 @@ class ProtectionSerializer(serializers.ModelSerializer[Protection]):
         return f"{row.source.model.name}/{row.source.number}"
 
     def get_result(self, row: Protection) -> str | None:
-        """The protected version, as `model/number`."""
+        """The version that a lock gave, as `model/number`."""
         return f"{row.result.model.name}/{row.result.number}" if row.result else None
 
     def get_parameters(self, row: Protection) -> dict[str, Any]:
-        """The lock's parameters, which its commitment fixes."""
+        """The parameters, which the commitment fixes."""
         parameters: dict[str, Any] = row.commitment.parameters
         return parameters
 

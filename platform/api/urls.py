@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView
 from api import (
     disputes,
     editors,
+    guards,
     jobs,
     ledger,
     me,
@@ -18,6 +19,7 @@ from api import (
 
 app_name = "api"
 VERSION = "models/<slug:name>/versions/<int:number>"
+GUARD = "guards/<uuid:guard_id>"
 
 urlpatterns = [
     path("schema", SpectacularAPIView.as_view(), name="schema"),
@@ -52,6 +54,15 @@ urlpatterns = [
         "protections/<uuid:protection_id>/unlocks",
         unlocks.ProtectionUnlocks.as_view(),
         name="protection-unlocks",
+    ),
+    path("guards", guards.Guards.as_view(), name="guards"),
+    path(f"{GUARD}/rotation", guards.GuardRotation.as_view(), name="guard-rotation"),
+    path(f"{GUARD}/configuration", guards.GuardConfiguration.as_view(), name="guard-configuration"),
+    path(f"{GUARD}/clients", guards.GuardClients.as_view(), name="guard-clients"),
+    path(
+        f"{GUARD}/clients/<uuid:client_id>/end",
+        guards.GuardClientEnd.as_view(),
+        name="guard-client-end",
     ),
     path("unlocks/<uuid:unlock_id>", unlocks.UnlockDetail.as_view(), name="unlock"),
     path("jobs", jobs.Jobs.as_view(), name="jobs"),

@@ -54,16 +54,18 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         fields = [
             "id", "suspect", "protection_id", "method", "evidence_class", "rule", "smallest_p",
             "verdict", "reason", "statistic", "p_value", "answered_probes", "hits", "true_slot",
-            "null_distribution", "access_level", "transcript_sha256", "certificate_id",
-            "registration_index", "job", "created_by", "created_at", "finished_at",
+            "null_distribution", "growth", "client", "access_level", "transcript_sha256",
+            "certificate_id", "registration_index", "job", "created_by", "created_at",
+            "finished_at",
         ]  # fmt: skip
 
 
 class RunInput(serializers.Serializer[Any]):
     """A run and its decision rule. The key file and the headers are sealed, then erased.
 
-    Without a method, a lock with keyed labels is tested by them; without alpha, it is the strictest
-    of 1e-6, 0.001, 0.01 and 0.05 that the method can show. Decoys are for the random-key test.
+    Without a method, a lock with keyed labels is tested by them, and a guard by its mark; without
+    alpha, it is the strictest of 1e-6, 0.001, 0.01 and 0.05 that the method can show. Without
+    probes, 64 for a lock and at most 256 for a guard. Decoys are for the random-key test.
     """
 
     suspect = serializers.UUIDField()
@@ -72,7 +74,7 @@ class RunInput(serializers.Serializer[Any]):
     method = serializers.ChoiceField(list(METHODS), allow_blank=True, default="")
     alpha = serializers.FloatField(allow_null=True, default=None)
     decoys = serializers.IntegerField(min_value=19, max_value=1_000_000, default=999)
-    probes = serializers.IntegerField(min_value=10, max_value=10_000, default=64)
+    probes = serializers.IntegerField(min_value=10, max_value=10_000, allow_null=True, default=None)
     batch = serializers.IntegerField(min_value=1, max_value=10_000, default=1000)
     query_cap = serializers.IntegerField(min_value=1, allow_null=True, default=None)
     headers = serializers.DictField(

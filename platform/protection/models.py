@@ -3,7 +3,9 @@
 import uuid
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
 from django.db import models
+from django.utils import timezone
 
 from accounts.models import Organisation
 from jobs.models import Job
@@ -11,11 +13,17 @@ from registry.models import Commitment, Version
 
 
 class Protection(models.Model):
-    """A lock or watermark that a job makes from a source version; `result` is the new version."""
+    """A lock or watermark that a job makes for a source version.
+
+    `result` is the new version that a lock gives. A guard changes no model, so it has none: it
+    marks the answers of the source version itself, from `valid_from`, when its job measured it, to
+    `valid_until`; `replaces` is the guard whose key it takes the place of.
+    """
 
     class Kind(models.TextChoices):
         KEY_LOCK = "key-lock"
         PROMPT_LOCK = "prompt-lock"
+        DYNAMIC = "dynamic", "Dynamic watermark"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="protections")
@@ -27,14 +35,57 @@ class Protection(models.Model):
     job = models.OneToOneField(Job, models.PROTECT, related_name="protection")
     result = models.OneToOneField(Version, models.PROTECT, null=True, related_name="protection")
     report_card = models.JSONField(null=True)
+    valid_from = models.DateTimeField(null=True)
+    valid_until = models.DateTimeField(null=True)
+    replaces = models.ForeignKey("self", models.PROTECT, null=True, related_name="successors")
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(kind="dynamic") | models.Q(result=None),
+                name="a_guard_changes_no_model",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind="dynamic")
+                | models.Q(valid_from=None, valid_until=None, replaces=None),
+                name="only_guards_have_a_validity",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(valid_until=None)
+                | models.Q(valid_from__isnull=False, valid_until__gt=models.F("valid_from")),
+                name="a_guard_ends_after_it_begins",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} on {self.source}"
+
+    @property
+    def protected_version(self) -> Version | None:
+        """The version whose copies this recognises; None until its job is done."""
+        if self.kind == self.Kind.DYNAMIC:
+            return self.source if self.report_card else None
+        return self.result
+
+    @property
+    def registration_certificate_id(self) -> uuid.UUID | None:
+        """The certificate by which it stands in the log; None until its job is done.
+
+        A lock is registered with the version that it gives, a guard with its commitment.
+        """
+        version = self.protected_version
+        if version is None:
+            return None
+        is_guard = self.kind == self.Kind.DYNAMIC
+        return self.commitment.certificate_id if is_guard else version.certificate_id
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its time has ended; a lock's never does."""
+        return self.valid_until is not None and self.valid_until <= timezone.now()
 
 
 class Rehearsal(models.Model):
@@ -140,3 +191,42 @@ class Unlock(models.Model):
 
     def __str__(self) -> str:
         return f"an image for {self.protection.result}"
+
+
+class GuardClient(models.Model):
+    """One client of a guarded API, who gets answers under key bits of their own.
+
+    `commitment` tells those bits apart without giving them away; whoever holds the guard's key
+    file can compute it. A client that ended is kept, and its name with it: the same name would
+    give the same bits to somebody else.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    guard = models.ForeignKey(Protection, models.PROTECT, related_name="clients")
+    name = models.CharField(
+        max_length=100,
+        validators=[
+            RegexValidator(
+                r"\A[A-Za-z0-9][A-Za-z0-9._@-]*\Z",
+                "Use letters, digits, dots, dashes, underscores and @, without spaces.",
+            )
+        ],
+    )
+    commitment = models.CharField(max_length=64)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["guard", "name"],
+                name="a_guard_has_a_client_once",
+                violation_error_message="This guard has, or had, a client of that name. "
+                "Another name gives other key bits.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name

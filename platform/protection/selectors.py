@@ -3,7 +3,7 @@
 from django.db.models import QuerySet
 
 from accounts.actors import READ, Actor
-from protection.models import Editor, Protection, Rehearsal, Trial, Unlock
+from protection.models import Editor, GuardClient, Protection, Rehearsal, Trial, Unlock
 
 
 def protection_list(*, actor: Actor) -> QuerySet[Protection]:
@@ -11,6 +11,19 @@ def protection_list(*, actor: Actor) -> QuerySet[Protection]:
     actor.require(READ)
     return Protection.objects.filter(organisation=actor.organisation).select_related(
         "source__model", "result__model", "commitment", "job"
+    )
+
+
+def guard_list(*, actor: Actor) -> QuerySet[Protection]:
+    """Those of them that mark the answers of an API."""
+    return protection_list(actor=actor).filter(kind=Protection.Kind.DYNAMIC)
+
+
+def client_list(*, actor: Actor) -> QuerySet[GuardClient]:
+    """The clients of the organisation's guards, oldest first, with those that ended."""
+    actor.require(READ)
+    return GuardClient.objects.filter(guard__organisation=actor.organisation).select_related(
+        "guard__source__model", "guard__commitment"
     )
 
 

@@ -228,6 +228,8 @@ def attacks_create(
     attacks is told it.
     """
     actor.require(WRITE)
+    if protection.kind not in ATTACKS:
+        raise ProtectionError("These attacks are on locks.", hint="Choose a lock.")
     check_opens(key, protection.commitment)
     if protection.result is None:
         raise ProtectionError(

@@ -34,6 +34,10 @@ def unlock_create(*, actor: Actor, protection: Protection, key: KeyFile, image: 
     key. Raises ProtectionError and PictureError.
     """
     actor.require(READ)
+    if protection.kind == Protection.Kind.DYNAMIC:
+        raise ProtectionError(
+            "A guard locks nothing, so there is nothing to unlock.", hint="Ask the API itself."
+        )
     check_opens(key, protection.commitment)
     if protection.result is None:
         raise ProtectionError(

@@ -1,17 +1,19 @@
-"""A lock in plain words, whichever lock it is."""
+"""A protection in plain words, whichever it is."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from protection import options
+from protection import guard_options, options
 from spellmark.evidence.keyed_label_test import smallest_p
 from spellmark.locks.key_lock.parameters import LockParameters
 from spellmark.locks.prompt_lock.parameters import SPELL, PromptLockParameters
 from spellmark.locks.prompt_lock.public_editor import public_digest
+from spellmark.watermarks.dynamic import MarkParameters
 
-Parameters = LockParameters | PromptLockParameters
+Lock = LockParameters | PromptLockParameters
+Parameters = Lock | MarkParameters
 
-KIND_WORDS = {"key-lock": "Key lock", "prompt-lock": "Prompt lock"}
+KIND_WORDS = {"key-lock": "Key lock", "prompt-lock": "Prompt lock", "dynamic": "Guard"}
 READING_WORDS = {
     "spell": (
         "As a spell",
@@ -26,9 +28,11 @@ READING_WORDS = {
 
 
 def in_short(parameters: Parameters) -> str:
-    """The lock in one line."""
+    """The protection in one line."""
     if isinstance(parameters, LockParameters):
         return options.in_short(parameters)
+    if isinstance(parameters, MarkParameters):
+        return guard_options.in_short(parameters)
     steps = "step" if parameters.steps == 1 else "steps"
     parts = [
         "a spell" if parameters.reading == SPELL else "a prompt",
@@ -42,9 +46,11 @@ def in_short(parameters: Parameters) -> str:
 
 
 def describe(parameters: Parameters, card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """The lock in words: what, which, and what it means."""
+    """The protection in words: what, which, and what it means."""
     if isinstance(parameters, LockParameters):
         return options.describe(parameters, card)
+    if isinstance(parameters, MarkParameters):
+        return guard_options.describe(parameters)
     size = f"{parameters.size} × {parameters.size} pixels" if parameters.size else "as they are"
     told = [
         ("Text", *READING_WORDS[parameters.reading]),
@@ -68,7 +74,7 @@ def describe(parameters: Parameters, card: Mapping[str, Any]) -> list[tuple[str,
     return told
 
 
-def smallest_exact_p(parameters: Parameters, classes: int) -> float | None:
+def smallest_exact_p(parameters: Lock, classes: int) -> float | None:
     """The smallest p-value that an exact claim can reach; None where the labels are plain."""
     if parameters.labels == "plain":
         return None

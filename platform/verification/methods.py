@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
+from spellmark.evidence.mark_rule import DYNAMIC
 
 _WHAT_IT_ASKS = (
     "The test asks whether the suspect depends on this very key. It does not say how the suspect "
@@ -11,7 +12,7 @@ _WHAT_IT_ASKS = (
     "'no match' does not prove independence.",
 )
 _WHO_VOUCHES = (
-    "The p-value holds for one key. Its transform and labels also rest on a value that the "
+    "The p-value holds for one key. What it stands for also rests on a value that the "
     "registry drew after the commitment, so the key was not searched for. An owner who commits to "
     "many keys and claims with the best one must be held to p times the number of commitments (the "
     "certificate gives it as ownerCommitments).",
@@ -59,6 +60,27 @@ METHODS = {
             "That the true slot belongs to the committed key was checked by the registry that "
             "signed this. To check it without that registry, the owner has to open the commitment "
             "to you.",
+            _ENDPOINT,
+        ),
+    ),
+    DYNAMIC: Method(
+        "Dynamic watermark",
+        "A few dozen plain questions: the suspect's probabilities are held against the signs of "
+        "your guard's key, and the run ends as soon as enough is known. For guards.",
+        (
+            "The test asks whether the suspect depends on answers that this guard marked. It does "
+            "not say how the suspect came by them, nor who trained it.",
+            "The guard changes no label, unless its label channel is on: a copy that was made from "
+            "labels alone carries no mark. Nor does one that was trained on answers whose smaller "
+            "probabilities were evened out, which costs a thief next to nothing. 'No match' does "
+            "not prove independence.",
+            *_WHO_VOUCHES,
+            "The p-value rests on this: whoever made the suspect met the key's signs in the "
+            "guard's answers alone. The transcript discloses the signs that were asked about: "
+            "change the guard's key when it is published.",
+            "That the signs belong to the committed key, and the reference answers to the "
+            "registered model, was checked by the registry that signed this. To check it without "
+            "that registry, the owner has to open the commitment, and to show the model.",
             _ENDPOINT,
         ),
     ),

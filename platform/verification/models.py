@@ -78,7 +78,10 @@ class Run(models.Model):
     true_slot = models.IntegerField(null=True)
     # Of keyed labels: the exact distribution of the statistic (see KeyedLabelResult.null).
     null_distribution = ArrayField(models.FloatField(), null=True)
-    access_level = models.CharField(max_length=50, blank=True)
+    # Of a guard's mark: the evidence after each answer (see MarkOutcome), and whose key fits best.
+    growth = ArrayField(models.FloatField(), null=True)
+    client = models.CharField(max_length=100, blank=True)
+    access_level = models.CharField(max_length=100, blank=True)
     transcript_sha256 = models.CharField(max_length=64, blank=True)
     certificate_id = models.UUIDField(null=True)
     finished_at = models.DateTimeField(null=True)

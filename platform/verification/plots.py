@@ -1,5 +1,6 @@
-"""The plot of a run: where the true key stands among the decoys, or the hits in their exact null
-distribution. Places are computed here, the markup is in `templates/plots`.
+"""The plot of a run: where the true key stands among the decoys, the hits in their exact null
+distribution, or evidence that grows with every answer. Places are computed here, the markup is in
+`templates/plots`.
 """
 
 import math
@@ -9,7 +10,8 @@ from typing import Any
 from django.template.loader import render_to_string
 
 from config.charts import Bar, Tick, round_numbers
-from spellmark.evidence.decision import KEYED_LABELS
+from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
+from spellmark.evidence.mark_rule import DYNAMIC, MarkRule
 from verification.models import Run
 
 WIDTH, HEIGHT = 640, 250
@@ -21,14 +23,14 @@ def run_plot(run: Run) -> str:
     """The SVG of a run's result, safe to embed; empty for a run without answers."""
     if not has_answers(run):
         return ""
-    return null_plot(run) if run.method == KEYED_LABELS else decoy_plot(run)
+    return _PLOTS[run.method][0](run)
 
 
 def run_plot_text(run: Run) -> str:
     """What the plot shows, in words; empty for a run without answers."""
     if not has_answers(run):
         return ""
-    return null_plot_text(run) if run.method == KEYED_LABELS else decoy_plot_text(run)
+    return _PLOTS[run.method][1](run)
 
 
 def decoy_plot(run: Run) -> str:
@@ -123,6 +125,53 @@ def null_plot_text(run: Run) -> str:
     )
 
 
+def growth_plot(run: Run) -> str:
+    """An SVG of the evidence after each answer, in decades, with the line that decides."""
+    growth, line = run.growth, MarkRule(**run.rule).line
+    most = math.ceil(max(line, *growth)) + 1
+    scale_x = (RIGHT - LEFT) / len(growth)
+    scale_y = (FLOOR - TOP) / most
+
+    def x(answer: int) -> float:
+        return round(LEFT + answer * scale_x, 1)
+
+    def y(decades: float) -> float:
+        return round(FLOOR - decades * scale_y, 1)
+
+    # A step an answer: what was known before it, then what it added.
+    path = f"M{x(0)} {y(0)}" + "".join(
+        f"H{x(number)}V{y(decades)}" for number, decades in enumerate(growth, 1)
+    )
+    context = {
+        **_frame(run),
+        "text": growth_plot_text(run),
+        "path": path,
+        "line": y(line),
+        "line_label": f"decides: 1 in {_in_words(line)}",
+        "end": Tick(x(len(growth)), f"{growth[-1]:.1f}"),
+        "end_y": y(growth[-1]),
+        "crossed": growth[-1] >= line,
+        "powers": [Tick(y(n), f"{n}" if n else "") for n in round_numbers(most, steps=6)],
+        "answers": [Tick(x(n), f"{n:,}") for n in round_numbers(len(growth), steps=8)],
+    }
+    return render_to_string("plots/growth.svg", context)
+
+
+def growth_plot_text(run: Run) -> str:
+    """What the plot of a guard's run shows, in words."""
+    line, last = MarkRule(**run.rule).line, run.growth[-1]
+    so_far = (
+        f"After {len(run.growth):,} answers the evidence stands at 1 in {_in_words(last)}. The "
+        f"line that decides, with room for every look and key, lies at 1 in {_in_words(line)}."
+    )
+    return so_far + (" The run ended there." if last >= line else " It was not reached.")
+
+
+def _in_words(decades: float) -> str:
+    """A power of ten as people read it."""
+    return f"{10**decades:,.0f}" if decades < 9.5 else f"10^{decades:.0f}"
+
+
 def chance_level(run: Run) -> float | None:
     """How many probes a guess gets right on average; None where the classes are not known."""
     classes = run.rule.get("classes")
@@ -136,7 +185,7 @@ def decoy_hits(run: Run) -> list[int]:
 
 def has_answers(run: Run) -> bool:
     """Whether there is anything to plot."""
-    return bool(run.answered_probes and (run.hits or run.null_distribution))
+    return bool(run.answered_probes and (run.hits or run.null_distribution or run.growth))
 
 
 def _frame(run: Run) -> dict[str, Any]:
@@ -150,3 +199,10 @@ def _frame(run: Run) -> dict[str, Any]:
         "floor": FLOOR,
         "middle": {"x": (LEFT + RIGHT) / 2, "y": (TOP + FLOOR) / 2},
     }
+
+
+_PLOTS = {
+    KEYED_LABELS: (null_plot, null_plot_text),
+    RANDOM_KEY_TEST: (decoy_plot, decoy_plot_text),
+    DYNAMIC: (growth_plot, growth_plot_text),
+}

@@ -17,6 +17,7 @@ from jobs.services import LeaseLostError, job_create, job_fail, job_finish
 from ledger.models import Certificate
 from ledger.selectors import certificate_entry_of
 from ledger.services import certificate_issue
+from protection.guards import guard_parameters
 from protection.models import Protection
 from protection.services import card_of, check_opens, lock_parameters
 from registry import storage
@@ -32,9 +33,12 @@ from spellmark.evidence.decision import (
     Decision,
     DecisionRule,
     Disclosure,
+    Outcome,
     usual_alpha,
 )
 from spellmark.evidence.keyed_label_test import smallest_p as keyed_label_floor
+from spellmark.evidence.mark_replay import MarkDisclosure
+from spellmark.evidence.mark_rule import DYNAMIC, MarkDecision, MarkOutcome, MarkRule
 from spellmark.evidence.random_key_test import smallest_p as random_key_floor
 from spellmark.locks.prompt_lock.parameters import PROMPT, PromptLockParameters
 from spellmark.model_files.card import ModelCard
@@ -47,6 +51,10 @@ from verification.models import Exchange, Run, Suspect
 
 RUN_JOB = "verification-run"
 VERIFIED = "verified"
+
+USUAL_PROBES, USUAL_QUESTIONS = 64, 256
+
+Rule = DecisionRule | MarkRule
 
 
 class VerificationError(SpellmarkError):
@@ -108,16 +116,65 @@ def rule_for(
     method: str = "",
     alpha: float | None = None,
     decoys: int = 999,
-    probes: int = 64,
+    probes: int | None = None,
     batch: int = 1000,
     query_cap: int | None = None,
-) -> DecisionRule:
-    """The rule of a run with these choices; what is left out is chosen by what the lock can show.
+) -> Rule:
+    """The rule of a run with these choices; what is left out is chosen by what can be shown.
 
     Locks with keyed labels are tested by them, others and those with too few classes by the
-    random-key test. `decoys` counts for the random-key test only; `alpha` is the strictest of the
-    usual ones that can be reached. Raises VerificationError, ProtectionError, DecisionRuleError.
+    random-key test; guards have a method of their own, which asks about one input a request.
+    `decoys` counts for the random-key test only; `alpha` is the strictest of the usual ones that
+    can be reached. Raises VerificationError, ProtectionError, DecisionRuleError, MarkRuleError.
     """
+    if protection.kind == Protection.Kind.DYNAMIC or method == DYNAMIC:
+        return _mark_rule(protection, method, alpha, probes, query_cap)
+    return _lock_rule(
+        protection, method, alpha, decoys, USUAL_PROBES if probes is None else probes, batch,
+        query_cap,
+    )  # fmt: skip
+
+
+def _mark_rule(
+    protection: Protection,
+    method: str,
+    alpha: float | None,
+    probes: int | None,
+    query_cap: int | None,
+) -> MarkRule:
+    if protection.kind != Protection.Kind.DYNAMIC or method not in ("", DYNAMIC):
+        raise VerificationError(
+            f"A {protection.kind} and the method “{method}” do not belong together.",
+            hint="Leave the method open: then it suits the protection.",
+        )
+    parameters = guard_parameters(protection.source, protection.commitment)
+    asked = USUAL_QUESTIONS if probes is None else probes
+    if query_cap is not None and asked > query_cap:
+        raise VerificationError(
+            f"{asked} questions take {asked} requests, more than the cap of {query_cap}.",
+            hint="Ask for fewer probes or a higher cap.",
+        )
+    choices = {
+        "probes": asked,
+        "classes": parameters.classes,
+        "cells": parameters.cells,
+        "strength": parameters.strength,
+        "label_margin": parameters.label_margin,
+        "clients": 1 + protection.clients.count(),
+    }
+    loosest = MarkRule(**choices, alpha=MOST_ALPHA)
+    return MarkRule(**choices, alpha=usual_alpha(loosest.smallest_p) if alpha is None else alpha)
+
+
+def _lock_rule(
+    protection: Protection,
+    method: str,
+    alpha: float | None,
+    decoys: int,
+    probes: int,
+    batch: int,
+    query_cap: int | None,
+) -> DecisionRule:
     parameters = lock_parameters(protection.source, protection.commitment)
     classes, keyed = card_of(protection.source)["classes"], parameters.labels == "keyed"
     floor = keyed_label_floor(classes, probes, parameters.subkeys) if probes > 0 else 1
@@ -177,6 +234,7 @@ def run_create(
     check_opens(key, protection.commitment)
     index, digest = _registration(protection)
     rule = rule_for(protection, batch=batch, **choices)
+    batch = 1 if isinstance(rule, MarkRule) else batch
     run_id = uuid.uuid4()
     job = job_create(
         organisation_id=actor.organisation.id,
@@ -206,9 +264,9 @@ def run_create(
     )
 
 
-def run_rule(run: Run) -> DecisionRule:
+def run_rule(run: Run) -> Rule:
     """The decision rule as it was registered."""
-    return DecisionRule(**run.rule)
+    return MarkRule(**run.rule) if run.method == DYNAMIC else DecisionRule(**run.rule)
 
 
 def exchange_intend(*, run: Run, exchange: transcript.Exchange) -> None:
@@ -245,18 +303,15 @@ def run_resume(*, run: Run) -> frozenset[int]:
 
 def run_exchanges(run: Run) -> list[transcript.Exchange]:
     """The recorded exchanges in order."""
-    return [
-        transcript.Exchange(**{**line, "labels": tuple(line["labels"])})
-        for line in run.exchanges.values_list("line", flat=True)
-    ]
+    return [transcript.Exchange.of(line) for line in run.exchanges.values_list("line", flat=True)]
 
 
 def run_finish(
     *,
     run: Run,
     job: Job,
-    decision: Decision,
-    disclosure: Disclosure,
+    decision: Decision | MarkDecision,
+    disclosure: Disclosure | MarkDisclosure,
     suspect_description: Mapping[str, Any],
 ) -> None:
     """Write the verdict, its transcript and its certificate, and end the job."""
@@ -268,10 +323,9 @@ def run_finish(
     def record() -> None:
         run.verdict, run.reason = decision.verdict, decision.reason
         run.statistic, run.p_value = outcome.statistic, outcome.p_value
-        run.answered_probes = outcome.answered_probes
-        run.hits, run.true_slot = _as_list(outcome.hits), outcome.true_slot
-        run.null_distribution = _as_list(outcome.null)
-        run.access_level = " and ".join(sorted(levels)) or "none"
+        _keep_outcome(run, outcome)
+        if not run.access_level:
+            run.access_level = " and ".join(sorted(levels)) or "none"
         run.transcript_sha256 = transcript_sha256
         run.finished_at = timezone.now()
         run.certificate_id = certificate_issue(
@@ -283,6 +337,17 @@ def run_finish(
         run.save()
 
     job_finish(job=job, record=record)
+
+
+def _keep_outcome(run: Run, outcome: Outcome | MarkOutcome) -> None:
+    if isinstance(outcome, MarkOutcome):
+        run.answered_probes = outcome.answered
+        run.growth, run.client = list(outcome.growth), outcome.client
+        run.access_level = outcome.access
+        return
+    run.answered_probes = outcome.answered_probes
+    run.hits, run.true_slot = _as_list(outcome.hits), outcome.true_slot
+    run.null_distribution = _as_list(outcome.null)
 
 
 def run_fail(*, run: Run, job: Job, error: SpellmarkError) -> None:
@@ -301,11 +366,11 @@ def run_fail(*, run: Run, job: Job, error: SpellmarkError) -> None:
 
 def _registration(protection: Protection) -> tuple[int, str]:
     """Where the protection's registration stands in the log: it must stand before a run starts."""
-    if protection.result is None or protection.result.certificate_id is None:
+    if protection.registration_certificate_id is None:
         raise VerificationError(
             "This protection is not finished.", hint="Wait for its job, then start the run."
         )
-    certificate = Certificate.objects.get(id=protection.result.certificate_id)
+    certificate = Certificate.objects.get(id=protection.registration_certificate_id)
     entry = certificate_entry_of(certificate)
     if entry is None:
         raise VerificationError(
@@ -316,11 +381,13 @@ def _registration(protection: Protection) -> tuple[int, str]:
 
 
 def _header(
-    run: Run, disclosure: Disclosure | None, suspect_description: Mapping[str, Any]
+    run: Run,
+    disclosure: Disclosure | MarkDisclosure | None,
+    suspect_description: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The transcript's first line. Label permutations are told only when all answers are in."""
+    """The transcript's first line. What it tells of the key is told when all answers are in."""
     commitment = run.protection.commitment
-    return {
+    header = {
         "run": str(run.id),
         "method": run.method,
         "scheme": commitment.scheme,
@@ -332,21 +399,24 @@ def _header(
         "rule": run.rule,
         "batch": run.batch,
         "seed": run.seed,
-        "labels": disclosure.labels if disclosure else None,
     }
+    if isinstance(disclosure, MarkDisclosure):
+        return header | disclosure.as_dict()
+    return header | {"labels": disclosure.labels if disclosure else None}
 
 
 def _statement(
     run: Run,
-    rule: DecisionRule,
+    rule: Rule,
     exchanges: Sequence[transcript.Exchange],
     suspect_description: Mapping[str, Any],
 ) -> Verdict:
-    assert run.protection.result is not None
+    protected = run.protection.protected_version
+    assert protected is not None
     assert run.finished_at is not None
     commitment = run.protection.commitment
     return Verdict(
-        model_digest=run.protection.result.root_digest,
+        model_digest=protected.root_digest,
         transcript_digest=run.transcript_sha256,
         suspect=dict(suspect_description),
         method=run.method,
@@ -362,13 +432,14 @@ def _statement(
             "ownerCommitments": Commitment.objects.filter(
                 version__model__organisation=run.organisation_id
             ).count(),
+            **({"client": run.client} if run.client else {}),
         },
         evidence_class=run.evidence_class,
         statistic=run.statistic,
         p_value=run.p_value,
         alpha=rule.alpha,
         smallest_p=run.smallest_p,
-        decoys=rule.decoys,
+        decoys=rule.decoys if isinstance(rule, DecisionRule) else 0,
         probes=rule.probes,
         queries=transcript.count_queries(exchanges),
         access_level=run.access_level,

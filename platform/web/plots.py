@@ -64,6 +64,16 @@ def accuracy_bars(report: Mapping[str, Any], *, classes: int) -> AccuracyBars:
     return AccuracyBars(bars, 1 / classes, report["unprotected"] - report["right"])
 
 
+def guard_bars(report: Mapping[str, Any]) -> tuple[Bar, ...]:
+    """The bars of a guard's report card: shares with the guard and without."""
+    return (
+        Bar("before", "Right answers", "without the guard", report["accuracy_before"]),
+        Bar("right", "Right answers", "with it", report["accuracy_after"]),
+        Bar("before", "Confidence", "mean, without the guard", report["confidence_before"]),
+        Bar("right", "Confidence", "mean, with it", report["confidence_after"]),
+    )
+
+
 @dataclass(frozen=True)
 class Step:
     """One level of an inclusion proof: two hashes and the one that they make."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 
 from accounts.actors import READ, WRITE, Actor
 from protection import options, words
@@ -47,6 +49,9 @@ DIGEST = re.compile("[0-9a-fA-F]{64}")
 class CommitmentForm(forms.Form):
     """A commitment as keys.js makes it and `spellmark commit` prints it."""
 
+    # Raises SpellmarkError where the commitment does not fit the version.
+    parameters_of: Callable[[Version, Commitment], words.Parameters] = staticmethod(lock_parameters)
+
     commitment = forms.CharField(
         max_length=2000,
         widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false", "class": "code"}),
@@ -58,7 +63,7 @@ class CommitmentForm(forms.Form):
         self.version = version
 
     def clean(self) -> dict[str, Any]:
-        """Digest, scheme and parameters, fit for a lock on this version."""
+        """Digest, scheme and parameters, fit for a protection of this version."""
         try:
             value = json.loads(self.cleaned_data.get("commitment", ""))
             digest, scheme, parameters = (value[k] for k in ("digest", "scheme", "parameters"))
@@ -73,7 +78,7 @@ class CommitmentForm(forms.Form):
         wanted = Commitment(version=self.version, scheme=scheme, parameters=parameters)
         try:
             # Now, because a commitment that came in stays for good.
-            lock_parameters(self.version, wanted)
+            self.parameters_of(self.version, wanted)
         except SpellmarkError as error:
             raise forms.ValidationError(str(error)) from None
         return {"digest": digest, "scheme": scheme, "parameters": parameters}
@@ -237,6 +242,8 @@ def lock_start(
 def protection_page(request: HttpRequest, actor: Actor, protection_id: UUID) -> HttpResponse:
     """The report card: what a lock is worth, and what attacks reached."""
     row = get_object_or_404(protection_list(actor=actor), id=protection_id)
+    if row.kind == Protection.Kind.DYNAMIC:
+        return redirect("web:guard-page", guard_id=row.id)
     if request.method == "POST":
         actor.require(WRITE)
     form = AttackForm(
@@ -287,7 +294,14 @@ def _chosen(request: HttpRequest, version: Version) -> dict[str, Any]:
     }
 
 
-def committed(request: HttpRequest, actor: Actor, form: CommitmentForm) -> HttpResponse | None:
+def committed(
+    request: HttpRequest,
+    actor: Actor,
+    form: CommitmentForm,
+    *,
+    go_on: str = "web:lock-start",
+    query: str = "",
+) -> HttpResponse | None:
     """Register the commitment that was sent, and go on; None where there is none to register."""
     version = form.version
     if not request.POST or not (
@@ -295,17 +309,20 @@ def committed(request: HttpRequest, actor: Actor, form: CommitmentForm) -> HttpR
     ):
         return None
     messages.success(request, "The commitment is registered. The key stayed with you.")
-    return redirect(
-        "web:lock-start", name=version.model.name, number=version.number, commitment_id=made.id
-    )
+    address = reverse(go_on, args=[version.model.name, version.number, made.id])
+    return redirect(f"{address}{query}")
 
 
-def usable(version: Version, scheme: str) -> list[tuple[Commitment, str]]:
-    """The version's commitments that a lock can use, each in short; the API takes any."""
+def usable(
+    version: Version,
+    scheme: str,
+    parameters_of: Callable[[Version, Commitment], words.Parameters] = lock_parameters,
+) -> list[tuple[Commitment, str]]:
+    """The version's commitments that can be used, each in short; the API takes any."""
     found = []
     for row in version.commitments.filter(scheme=scheme):
         with suppress(SpellmarkError):
-            found.append((row, words.in_short(lock_parameters(version, row))))
+            found.append((row, words.in_short(parameters_of(version, row))))
     return found
 
 

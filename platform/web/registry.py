@@ -186,7 +186,7 @@ def version_page(request: HttpRequest, actor: Actor, name: str, number: int) -> 
     version = _version(actor, name, number)
     lineage = version_lineage(version)
     protections = protection_list(actor=actor).filter(Q(source=version) | Q(result=version))
-    hopeful = [row for row in protections if row.result or not row.job.is_over]
+    hopeful = [row for row in protections if row.protected_version or not row.job.is_over]
     context = {
         "version": version,
         "files": version.files.all(),
@@ -194,7 +194,9 @@ def version_page(request: HttpRequest, actor: Actor, name: str, number: int) -> 
         "lineage": lineage if len(lineage) > 1 else [],
         "children": version.children.select_related("model").order_by("number"),
         "commitments": version.commitments.all(),
-        "protections": [(row, _bars(row)) for row in sorted(hopeful, key=lambda r: not r.result)],
+        "protections": [
+            (row, _bars(row)) for row in sorted(hopeful, key=lambda row: not row.protected_version)
+        ],
         "in_vain": [row for row in protections if row not in hopeful],
         "is_locked": any(row.result == version for row in protections),
         "most_bytes": settings.MAX_FILE_BYTES,
@@ -256,7 +258,7 @@ def _versions(actor: Actor, model: Model) -> QuerySet[Version]:
 
 
 def _bars(protection: Protection) -> Any:
-    if protection.report_card is None:
+    if protection.report_card is None or protection.kind == Protection.Kind.DYNAMIC:
         return None
     return accuracy_bars(protection.report_card, classes=protection.source.card["classes"])
 

@@ -16,12 +16,15 @@ from ledger.selectors import certificate_list, certificate_statement
 from protection.models import Protection
 from protection.selectors import protection_list
 from spellmark.errors import SpellmarkError
-from spellmark.evidence.decision import DecisionRule
+from spellmark.evidence.mark_rule import DYNAMIC
 from verification.methods import METHODS, limits, method_name
 from verification.models import Run, Suspect
 from verification.plots import run_plot, run_plot_text
 from verification.selectors import run_bundle, run_list, suspect_list
 from verification.services import (
+    USUAL_PROBES,
+    USUAL_QUESTIONS,
+    Rule,
     rule_for,
     run_create,
     suspect_endpoint_create,
@@ -79,10 +82,13 @@ class FileForm(forms.Form):
 
 
 class ProtectionField(forms.ModelChoiceField):
-    """A finished protection, by the version it made."""
+    """A finished protection, by the version it made or guards."""
 
     def label_from_instance(self, protection: Any) -> str:
-        """Kind, result and source."""
+        """Kind, result and source; of a guard the version and its key."""
+        if protection.result is None:
+            key = protection.commitment.digest[:12]
+            return f"guard on {protection.source}, key {key}…"
         return f"{protection.kind}: {protection.result} (made from {protection.source})"
 
 
@@ -101,17 +107,17 @@ class RunForm(forms.Form):
     protection = ProtectionField(
         Protection.objects.none(),
         empty_label="choose one",
-        help_text="The lock that the suspect may have been copied with.",
+        help_text="The lock or guard that the suspect may have been copied with.",
     )
     key_file = KeyFileField(
         label="Key file",
-        help_text="The .spellkey of that lock. It is sealed for this one run and then erased.",
+        help_text="The .spellkey of that lock or guard. It is sealed for this run, then erased.",
     )
     method = forms.ChoiceField(
         required=False,
         label="Method",
         choices=[
-            ("", "Whatever suits the lock: keyed labels where it has them"),
+            ("", "Whatever suits the protection: keyed labels where a lock has them"),
             *((key, f"{method.name}. {method.sentence}") for key, method in METHODS.items()),
         ],
         widget=forms.RadioSelect,
@@ -134,10 +140,11 @@ class RunForm(forms.Form):
     probes = forms.IntegerField(
         min_value=10,
         max_value=10_000,
-        initial=64,
+        required=False,
         label="Probe images",
-        help_text="Each is sent once under each of your sub-keys; in the random-key test once "
-        "under your key and every decoy.",
+        help_text=f"Empty: {USUAL_PROBES} for a lock, each sent once under each of your sub-keys, "
+        "or in the random-key test under your key and every decoy; for a guard at most "
+        f"{USUAL_QUESTIONS}, each sent once as it is.",
     )
     batch = forms.IntegerField(
         min_value=1,
@@ -164,8 +171,9 @@ class RunForm(forms.Form):
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["suspect"].queryset = suspect_list(actor=actor)
-        protections = protection_list(actor=actor).filter(result__isnull=False)
-        self.fields["protection"].queryset = protections
+        self.fields["protection"].queryset = protection_list(actor=actor).filter(
+            report_card__isnull=False
+        )
 
     def clean_headers(self) -> dict[str, str]:
         """By name. Their values never stand in an error."""
@@ -259,7 +267,7 @@ def rule_preview(form: RunForm, data: Any) -> dict[str, Any]:
     except forms.ValidationError:
         return {}
     try:
-        rule: DecisionRule = rule_for(protection, **choices)
+        rule: Rule = rule_for(protection, **choices)
     except SpellmarkError as error:
         return {"no_rule": error}
     return {"rule": rule, "rule_method": method_name(rule.method)}
@@ -284,6 +292,7 @@ def run_page(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse:
         "certificate": certificate,
         "limits": statement.limits if statement else limits(run.method),
         "method": METHODS[run.method],
+        "is_guard": run.method == DYNAMIC,
         "sent": len(exchanges),
         "answered": sum(state == "answered" for state in exchanges),
         "owner_keys": owner_keys,

@@ -21,7 +21,14 @@ from accounts.models import Membership, Organisation
 from accounts.services import token_create
 from disputes.services import case_create, report_create, report_finish
 from registry.services import alias_set
-from tests.factories import claimed, finished_run, finished_unlock, own_editor
+from tests.factories import (
+    claimed,
+    finished_guard,
+    finished_run,
+    finished_unlock,
+    guard_client,
+    own_editor,
+)
 
 ALL = ("read", "write", "verify")
 PREFIX = "/api/v1/"
@@ -167,6 +174,7 @@ def world(alice_actor) -> dict[str, Any]:
     version = run.protection.source
     alias_set(actor=alice_actor, model=version.model, name="production", version=version)
     case = case_create(actor=alice_actor, title="A copy", runs=[run])
+    guard = finished_guard(alice_actor, version=version)
     report = report_create(actor=alice_actor, case=case)
     report_finish(
         report=report,
@@ -181,6 +189,9 @@ def world(alice_actor) -> dict[str, Any]:
         "file": "model.safetensors",
         "alias": "production",
         "protection_id": run.protection.id,
+        "guard_id": guard.id,
+        "client_id": guard_client(alice_actor, guard).id,
+        "guard_commitment_id": guard.commitment_id,
         "suspect_id": run.suspect.id,
         "unlock_id": finished_unlock(alice_actor, run.protection).id,
         "editor_id": own_editor(alice_actor).id,

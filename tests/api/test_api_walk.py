@@ -11,10 +11,10 @@ from django.urls import URLPattern
 
 from api.urls import urlpatterns
 from jobs.models import Job
-from protection.models import Editor, Unlock
+from protection.models import Editor, GuardClient, Protection, Unlock
 from registry.models import Model
 from tests.api.conftest import ALL, Api, error_of
-from tests.factories import KEY, editor_file, image_file, model_file
+from tests.factories import GUARD_KEY, KEY, editor_file, image_file, model_file
 from verification.models import Run
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -80,7 +80,7 @@ WRITES = [one for one in OPERATIONS if one.method != "get" and one.name not in R
 
 def _body(operation: Operation, world: dict[str, Any]) -> Any:
     """A body that would be accepted, if it came from alice."""
-    key = json.loads(KEY.dumps())
+    key, guard_key = json.loads(KEY.dumps()), json.loads(GUARD_KEY.dumps())
     return {
         ("models", "post"): {"name": "wren"},
         ("model", "patch"): {"description": "mine now"},
@@ -100,6 +100,15 @@ def _body(operation: Operation, world: dict[str, Any]) -> Any:
         ("protection-unlocks", "post"): {
             "key_file": key, "image": base64.b64encode(image_file()).decode(),
         },
+        ("guards", "post"): {
+            "commitment": str(world["guard_commitment_id"]), "key_file": guard_key,
+            "dataset": "fashion-mnist",
+        },
+        ("guard-rotation", "post"): {
+            "commitment": str(world["guard_commitment_id"]), "key_file": guard_key,
+        },
+        ("guard-configuration", "post"): {"key_file": guard_key},
+        ("guard-clients", "post"): {"name": "app", "key_file": guard_key},
         ("editors", "post"): {"name": "e", "key_file": key, "dataset": "fashion-mnist"},
         ("editor-upload", "put"): editor_file(2),
         ("suspects", "post"): {
@@ -158,7 +167,7 @@ def test_a_stranger_gets_404_for_whatever_is_alices(strangers_api, world, charli
         for one in OPERATIONS
         if (one.names_an_object and (one.name, one.method) not in OWN)
         or (one.name, one.method)
-        in {("key-locks", "post"), ("prompt-locks", "post"), ("runs", "post"), ("cases", "post")}
+        in {(name, "post") for name in ("key-locks", "prompt-locks", "guards", "runs", "cases")}
     ]
     assert len(aimed) > 25
     assert _walk(strangers_api, aimed, world) == _all(aimed, 404)
@@ -238,6 +247,5 @@ def test_methods_that_an_address_has_not_are_told(api, world):
 
 
 def _everything() -> list[Any]:
-    return [
-        list(table.objects.order_by("pk").values()) for table in (Model, Run, Job, Editor, Unlock)
-    ]
+    tables = (Model, Run, Job, Editor, Unlock, Protection, GuardClient)
+    return [list(table.objects.order_by("pk").values()) for table in tables]

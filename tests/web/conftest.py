@@ -13,7 +13,7 @@ from accounts.models import ApiToken, Membership, Organisation, User
 from accounts.services import member_add, token_create, user_create
 from disputes.models import Case, Report
 from disputes.services import case_create, report_create
-from protection.models import Editor, Protection, Trial, Unlock
+from protection.models import Editor, GuardClient, Protection, Trial, Unlock
 from registry.models import Version
 from registry.services import alias_set, version_create
 from tests import factories
@@ -31,6 +31,7 @@ class World:
     trial: Trial
     editor: Editor
     unlock: Unlock
+    client: GuardClient
     run: Run
     case: Case
     report: Report
@@ -56,6 +57,10 @@ class World:
             "prompt-lock-trials": version,
             "prompt-lock-trial": {"trial_id": self.trial.id},
             "prompt-lock-sheet": {"trial_id": self.trial.id},
+            "guard": version,
+            "guard-start": {**version, "commitment_id": self.client.guard.commitment_id},
+            "guard-page": {"guard_id": self.client.guard_id},
+            "guard-client-end": {"guard_id": self.client.guard_id, "client_id": self.client.id},
             "editor-upload": {"name": "editor.safetensors"},
             "editor-file": {"editor_id": self.editor.id},
             "unlock": {"protection_id": self.protection.id},
@@ -91,6 +96,7 @@ def world(alice: User, alice_actor: Actor) -> World:
     protection.refresh_from_db()
     model = protection.source.model
     alias_set(actor=alice_actor, model=model, name="production", version=protection.source)
+    guard = factories.finished_guard(alice_actor, version=protection.source)
     run = factories.finished_run(alice_actor, protection=protection)
     case = case_create(actor=alice_actor, title="Robin was copied", runs=[run])
     token, _ = token_create(
@@ -106,6 +112,7 @@ def world(alice: User, alice_actor: Actor) -> World:
         trial=factories.finished_trial(alice_actor, protection.source),
         editor=factories.own_editor(alice_actor),
         unlock=factories.finished_unlock(alice_actor, protection),
+        client=factories.guard_client(alice_actor, guard),
         run=run,
         case=case,
         report=report_create(actor=alice_actor, case=case),

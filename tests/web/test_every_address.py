@@ -14,7 +14,7 @@ OPEN = {"home", "login", "logout", "password"}
 ACTIONS = {
     "organisation", "member-remove", "token-revoke", "model-edit", "alias-set", "alias-delete",
     "version-new", "upload", "publish", "job-cancel", "case-runs", "case-close", "report-new",
-    "prompt-lock-trials",
+    "prompt-lock-trials", "guard-client-end",
 }  # fmt: skip
 UPLOADS = {"suspect-upload", "editor-upload"}
 # The report of the world is not written yet, and no data set was chosen for the samples.
@@ -27,7 +27,8 @@ AUDITED = {
 }  # fmt: skip
 FORMS = {
     "model-new", "lock", "lock-samples", "lock-start", "prompt-lock", "prompt-lock-trial",
-    "prompt-lock-sheet", "editor-new", "editor-file", "suspect-new", "run-new", "case-new",
+    "prompt-lock-sheet", "guard", "guard-start", "editor-new", "editor-file", "suspect-new",
+    "run-new", "case-new",
 }  # fmt: skip
 OWNERS = {"members", "tokens"}
 

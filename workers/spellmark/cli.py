@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from spellmark import __version__
-from spellmark.commands import WRONG_USE, editor, keys, models, verify
+from spellmark.commands import WRONG_USE, editor, guard, keys, models, verify
 from spellmark.errors import SpellmarkError
 
 
@@ -24,11 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="spellmark", description="Lock models and check what is claimed about them."
+        prog="spellmark", description="Lock and mark models, and check what is claimed about them."
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (keys, models, editor, verify):
+    for module in (keys, models, guard, editor, verify):
         module.add(commands)
     return parser
 

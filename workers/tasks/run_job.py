@@ -9,12 +9,14 @@ from celery import shared_task
 from disputes.services import REPORT_JOB
 from jobs import services
 from protection.editors import EDITOR_JOB
+from protection.guards import GUARD_JOB
 from protection.services import ATTACKS_JOBS, LOCK_JOB, PROMPT_LOCK_JOB, TRIAL_JOB, trials_forget
 from protection.unlocks import UNLOCK_JOB, unlocks_forget
 from spellmark.errors import SpellmarkError
 from tasks import (
     attacks,
     editor_training,
+    guard,
     lock,
     report,
     spell_trial,
@@ -33,6 +35,7 @@ HANDLERS: dict[str, Callable[[Work], None]] = {
     **dict.fromkeys(ATTACKS_JOBS.values(), attacks.run),
     EDITOR_JOB: editor_training.run,
     UNLOCK_JOB: unlock.run,
+    GUARD_JOB: guard.run,
     RUN_JOB: verification_run.run,
     REPORT_JOB: report.run,
 }

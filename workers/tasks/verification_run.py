@@ -1,43 +1,21 @@
 """The run job: ask the suspect under the run's keys, test the answers, write the verdict."""
 
-from django.db import transaction
-
-from jobs.models import Job
 from jobs.sealing import unseal
-from jobs.services import job_hold
 from protection.services import card_of
-from registry import storage
 from spellmark.errors import SpellmarkError
-from spellmark.evidence import conduct, draws, keyed_probes, transcript
+from spellmark.evidence import conduct, draws, keyed_probes
 from spellmark.evidence.decision import KEYED_LABELS, decide
 from spellmark.evidence.keyed_label_test import probe_classes
+from spellmark.evidence.mark_rule import MarkRule
 from spellmark.secrets import KeyFile
-from spellmark.suspects.base import Suspect, SuspectError
-from spellmark.suspects.model_file import ModelFile
-from spellmark.suspects.open_inference import OpenInference, OpenInferenceConfig
+from spellmark.suspects.base import SuspectError
 from spellmark.training import datasets
+from tasks import mark_run
 from tasks.lock import check_fits, opened_key
+from tasks.record import Record, suspect_of
 from tasks.work import Work
 from verification import services
 from verification.models import Run
-from verification.models import Suspect as SuspectRow
-
-
-class Record:
-    """Keeps exchanges in the database and raw answers in the storage."""
-
-    def __init__(self, run: Run, job: Job) -> None:
-        self.run, self.job = run, job
-
-    def intend(self, exchange: transcript.Exchange) -> None:
-        """Before the request leaves; a worker that lost the job sends nothing more."""
-        with transaction.atomic():
-            job_hold(job=self.job)
-            services.exchange_intend(run=self.run, exchange=exchange)
-
-    def conclude(self, exchange: transcript.Exchange, answer: bytes | None) -> None:
-        """When the answer is here."""
-        services.exchange_conclude(run=self.run, exchange=exchange, answer=answer)
 
 
 def run(work: Work) -> None:
@@ -57,6 +35,9 @@ def run(work: Work) -> None:
 
 def _verify(run: Run, work: Work) -> None:
     rule, seed = services.run_rule(run), bytes.fromhex(run.seed)
+    if isinstance(rule, MarkRule):
+        mark_run.verify(run, rule, work)
+        return
     sealed = unseal(work.job)
     source, file = run.protection.source, KeyFile.loads(sealed["key"])
     key, card = opened_key(source, run.protection.commitment, file), card_of(source)
@@ -75,7 +56,7 @@ def _verify(run: Run, work: Work) -> None:
         slots=keyed_probes.slots_of(key, rule, seed),
         batch=run.batch,
     )
-    suspect = build(run.suspect, sealed["headers"], batch=run.batch)
+    suspect = suspect_of(run.suspect, sealed["headers"], batch=run.batch)
     already = services.run_resume(run=run)
     if already:
         work.log(f"taken up after {len(already)} of {questions.requests} requests")
@@ -96,11 +77,3 @@ def _verify(run: Run, work: Work) -> None:
         disclosure=disclosure,
         suspect_description=suspect.describe(),
     )
-
-
-def build(row: SuspectRow, headers: dict[str, str], *, batch: int) -> Suspect:
-    """The suspect that a row describes."""
-    if row.kind == SuspectRow.Kind.FILE:
-        return ModelFile(storage.path_of(row.sha256))
-    config = OpenInferenceConfig(**row.config, headers=headers, batch_size=batch)
-    return OpenInference(config, services.egress_policy())

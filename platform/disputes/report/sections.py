@@ -3,6 +3,7 @@
 from collections import Counter
 
 from disputes.report import wording
+from disputes.report.by_method import BY_METHOD
 from disputes.report.content import Fact, RunLine, RunSection, Table
 from disputes.report.evidence import RunEvidence
 from disputes.report.figures import NONE, line, measure, odds, share, short_date, time
@@ -11,12 +12,9 @@ from spellmark.certificates import certificate, checkpoints, notes
 from spellmark.certificates.encoding import to_base64
 from spellmark.certificates.entries import certificate_digest
 from spellmark.certificates.tlog_proof import TlogProof
-from spellmark.evidence.decision import KEYED_LABELS, DecisionRule
-from spellmark.evidence.keyed_label_test import probe_classes
-from spellmark.evidence.random_key_test import random_key_test
 from verification.methods import method_name
 from verification.models import Run
-from verification.plots import chance_level, decoy_hits, has_answers, run_plot, run_plot_text
+from verification.plots import has_answers, run_plot, run_plot_text
 from verification.services import run_rule
 
 
@@ -72,38 +70,7 @@ def _meaning(run: Run) -> str:
     known = outcome(run)
     if known not in ("match", "no match") or not has_answers(run) or not run.p_value:
         return wording.MEANINGS.get(known, "")
-    return _labels_meaning(run, known) if run.method == KEYED_LABELS else _rank_meaning(run, known)
-
-
-def _labels_meaning(run: Run, known: str) -> str:
-    hits, asked = run.statistic, _asked(run)
-    if known == "match":
-        return (
-            f"{hits:,} of the suspect’s {asked:,} answers are the labels that only the owner’s "
-            "secret key stands for; a model that never met the protection gives so many with a "
-            f"probability of at most {share(run.p_value)} ({odds(run.p_value)})."
-        )
-    return (
-        f"{hits:,} of the suspect’s {asked:,} answers are the labels that the owner’s secret key "
-        "stands for, which is not rare enough by chance: this run gives no ground to say that the "
-        "suspect depends on the key, and does not prove that it is independent."
-    )
-
-
-def _rank_meaning(run: Run, known: str) -> str:
-    above, decoys = _at_or_above(run), run.rule["decoys"]
-    if known == "match":
-        beaten = f"all but {above:,} of {decoys:,}" if above else f"all {decoys:,}"
-        return (
-            f"The suspect does better under the owner’s secret key than under {beaten} decoy keys; "
-            "a model that never met the protection does so with a probability of at most "
-            f"{share(run.p_value)} ({odds(run.p_value)})."
-        )
-    return (
-        f"The owner’s key does not stand out, for {above:,} of {decoys:,} decoy keys do as well or "
-        "better: this run gives no ground to say that the suspect depends on the key, and does not "
-        "prove that it is independent."
-    )
+    return BY_METHOD[run.method].meaning(run, known)
 
 
 def _reason(run: Run) -> str:
@@ -122,7 +89,7 @@ def _rule(run: Run) -> Table:
             Fact("Run id", (str(run.id),), mono=True),
             Fact("Method", (f"{method_name(run.method)} ({run.method})",)),
             Fact("False-positive rate α", (f"{share(rule.alpha)}, that is {odds(rule.alpha)}",)),
-            *(_labels_rule(rule) if run.method == KEYED_LABELS else _rank_rule(rule)),
+            *BY_METHOD[run.method].rule(rule),
             Fact(
                 "Probes",
                 (
@@ -138,50 +105,12 @@ def _rule(run: Run) -> Table:
     )
 
 
-def _labels_rule(rule: DecisionRule) -> tuple[Fact, ...]:
-    least, shown = share(rule.smallest_p), probe_classes(rule.classes, rule.probes)
-    of = f"{rule.classes:,} classes" if shown == rule.classes else f"{shown} of {rule.classes:,}"
-    return (
-        Fact(
-            "Label permutations",
-            (
-                f"one of {of} for each of {rule.subkeys} sub-keys; the smallest p-value that they "
-                f"can show is {least}",
-            ),
-        ),
-        Fact(
-            "A match asks for",
-            (
-                f"p ≤ {share(rule.alpha)}: so many hits under at most that share of all label "
-                "permutations",
-            ),
-        ),
-    )
-
-
-def _rank_rule(rule: DecisionRule) -> tuple[Fact, ...]:
-    least = share(rule.smallest_p)
-    return (
-        Fact(
-            "Decoy keys",
-            (f"{rule.decoys:,}; the smallest p-value that they can show is {least}",),
-        ),
-        Fact(
-            "A match asks for",
-            (
-                f"p ≤ {share(rule.alpha)}: at most {_most_allowed(rule):,} of the {rule.decoys:,} "
-                "decoy keys may do as well as the true key",
-            ),
-        ),
-    )
-
-
 def _result(item: RunEvidence) -> Table:
     run = item.run
     facts = []
     if has_answers(run):
         facts = [
-            *(_labels_result(run) if run.method == KEYED_LABELS else _rank_result(run)),
+            *BY_METHOD[run.method].result(run),
             Fact("p-value", (f"{share(run.p_value)} (α = {share(run.rule['alpha'])})",)),
             Fact("Keys of this owner", _owner_keys(item)),
         ]
@@ -195,29 +124,6 @@ def _result(item: RunEvidence) -> Table:
         Fact("Ended", (time(ended),) if ended else ()),
     ]
     return Table("What came back", _told(*facts))
-
-
-def _labels_result(run: Run) -> tuple[Fact, ...]:
-    assert run.null_distribution is not None
-    expected = sum(hits * chance for hits, chance in enumerate(run.null_distribution))
-    return (
-        Fact(
-            "Hits",
-            (f"{run.statistic:,} of {_asked(run):,} answers are the key’s labels",),
-        ),
-        Fact("By chance", (f"{expected:.1f} hits on average",)),
-    )
-
-
-def _rank_result(run: Run) -> tuple[Fact, ...]:
-    decoys, chance = decoy_hits(run), chance_level(run)
-    guessing = "" if chance is None else f"; guessing gives {chance:.1f}"
-    average = f"{sum(decoys) / len(decoys):.1f} on average, {max(decoys)} at the most"
-    return (
-        Fact("True key", (f"{run.statistic} of {run.answered_probes} probes answered right",)),
-        Fact("Decoy keys", (average + guessing,)),
-        Fact("As good or better", (f"{_at_or_above(run):,} of {len(decoys):,} decoy keys",)),
-    )
 
 
 def _owner_keys(item: RunEvidence) -> tuple[str, ...]:
@@ -250,7 +156,7 @@ def _suspect(item: RunEvidence) -> Table:
 
 
 def _digests(item: RunEvidence) -> Table:
-    run, version = item.run, item.run.protection.result
+    run, version = item.run, item.run.protection.protected_version
     envelope = certificate.loads(item.bundle.certificate) if item.bundle else None
     assert version is not None  # without one no run starts
     return Table(
@@ -313,8 +219,9 @@ def report_card(protection: Protection) -> Table:
     card = {name: value for name, value in whole.items() if isinstance(value, int | float)}
     known = [name for name in wording.REPORT_CARD if name in card]
     others = sorted(card.keys() - wording.REPORT_CARD.keys())
+    version = protection.protected_version or protection.source
     return Table(
-        f"{protection.result or protection.source}, {protection.get_kind_display().lower()}",
+        f"{version}, {protection.get_kind_display().lower()}",
         tuple(
             Fact(wording.REPORT_CARD.get(name, name.replace("_", " ")), (measure(card[name]),))
             for name in (*known, *others)
@@ -338,21 +245,3 @@ def _checks(item: RunEvidence) -> Table:
 def _told(*facts: Fact) -> tuple[Fact, ...]:
     """The facts that have something to say."""
     return tuple(fact for fact in facts if any(fact.lines))
-
-
-def _most_allowed(rule: DecisionRule) -> int:
-    """How many decoys may do as well as the true key in a match."""
-    allowed = int(rule.alpha * (rule.decoys + 1))
-    while (1 + allowed) / (rule.decoys + 1) > rule.alpha:
-        allowed -= 1
-    return allowed
-
-
-def _asked(run: Run) -> int:
-    assert run.null_distribution is not None
-    return len(run.null_distribution) - 1
-
-
-def _at_or_above(run: Run) -> int:
-    assert run.hits is not None and run.true_slot is not None
-    return random_key_test(run.hits, run.true_slot).decoys_at_or_above

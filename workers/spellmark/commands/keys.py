@@ -10,19 +10,26 @@ from spellmark.commands import OK
 from spellmark.errors import SpellmarkError
 from spellmark.secrets import KeyFile
 
+LOCK, GUARD = "key-lock", "dynamic-watermark"
 KEPT = "{} is the only copy of this key. Keep it safe, and keep it secret."
 
 
 def add(commands: Any) -> None:
     """Add the commands to the parser."""
-    keygen = commands.add_parser("keygen", help="make a key file for a key lock")
+    keygen = commands.add_parser("keygen", help="make a key file for a key lock or a guard")
     keygen.add_argument("file", type=Path, help="where to write it, such as owner.spellkey")
-    image = keygen.add_argument_group("what is locked")
+    keygen.add_argument(
+        "--scheme",
+        choices=(LOCK, GUARD),
+        default=LOCK,
+        help="what it is for; left out, a key lock",
+    )
+    image = keygen.add_argument_group("which model, for both schemes; a guard needs classes only")
     image.add_argument("--model", type=Path, help="safetensors with a card, which tells all four")
     image.add_argument("--height", type=int, help="of the images, in pixels")
     image.add_argument("--width", type=int)
     image.add_argument("--channels", type=int, default=1, choices=(1, 3))
-    image.add_argument("--classes", type=int, default=10)
+    image.add_argument("--classes", type=int, help="of the model; left out, 10 for a key lock")
     how = keygen.add_argument_group("how it is locked", "left out, what is recommended")
     how.add_argument("--block", type=int, help="side of a block in pixels")
     how.add_argument("--steps", help="such as shuffle+flip; of scramble, shuffle, flip, substitute")
@@ -32,6 +39,14 @@ def add(commands: Any) -> None:
     how.add_argument("--padding", help="where blocks do not divide the images: none, edge")
     how.add_argument("--labels", help="permute the classes too: keyed, plain")
     how.add_argument("--subkeys", type=int, help="sub-keys that share the lock")
+    mark = keygen.add_argument_group("how a guard marks", "left out, what is recommended")
+    mark.add_argument("--strength", type=int, help="thousandths of the probability that move")
+    mark.add_argument("--cells", type=int, help="into which a class's inputs are cut: 1, 2, 4, …")
+    mark.add_argument(
+        "--label-margin",
+        type=int,
+        help="mark labels too, of answers so close, in hundredths of log-odds",
+    )
     keygen.set_defaults(run=_keygen)
 
     spell = commands.add_parser("spell", help="make a key file for a prompt lock")
@@ -65,6 +80,28 @@ def add(commands: Any) -> None:
 
 
 def _keygen(options: argparse.Namespace) -> int:
+    key = _guard_key(options) if options.scheme == GUARD else _lock_key(options)
+    key.save(options.file)
+    print(KEPT.format(options.file))
+    return OK
+
+
+def _guard_key(options: argparse.Namespace) -> KeyFile:
+    from spellmark.watermarks.dynamic.parameters import SCHEME, MarkParameters, recommended
+
+    classes = options.classes
+    if options.model:
+        *_, classes, _ = _image(options)
+    if classes is None:
+        raise SpellmarkError(
+            "The number of classes is not known.", hint="Give --model, or --classes."
+        )
+    values = recommended(classes).as_dict()
+    parameters = MarkParameters.from_dict(_with_given(values, options))
+    return KeyFile.generate(SCHEME, parameters.as_dict())
+
+
+def _lock_key(options: argparse.Namespace) -> KeyFile:
     from spellmark.locks.key_lock.parameters import (
         SCHEME,
         LockParameters,
@@ -74,18 +111,18 @@ def _keygen(options: argparse.Namespace) -> int:
 
     height, width, channels, classes, architecture = _image(options)
     values = default_parameters(height, width, channels, classes).as_dict()
-    given = {name: getattr(options, name) for name in values}
-    values.update({name: value for name, value in given.items() if value is not None})
-    parameters = LockParameters.from_dict(values)
+    parameters = LockParameters.from_dict(_with_given(values, options))
     shape = (channels, height, width)
     if architecture:
         lock_geometry(parameters, shape, architecture)
     else:
         parameters.geometry(shape)
-    key = KeyFile.generate(SCHEME, parameters.as_dict())
-    key.save(options.file)
-    print(KEPT.format(options.file))
-    return OK
+    return KeyFile.generate(SCHEME, parameters.as_dict())
+
+
+def _with_given(values: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    given = {name: getattr(options, name, None) for name in values}
+    return {**values, **{name: value for name, value in given.items() if value is not None}}
 
 
 def _image(options: argparse.Namespace) -> tuple[int, int, int, int, str]:
@@ -100,7 +137,8 @@ def _image(options: argparse.Namespace) -> tuple[int, int, int, int, str]:
         raise SpellmarkError(
             "The size of the images is not known.", hint="Give --model, or --height and --width."
         )
-    return options.height, options.width, options.channels, options.classes, ""
+    classes = 10 if options.classes is None else options.classes
+    return options.height, options.width, options.channels, classes, ""
 
 
 def _spell(options: argparse.Namespace) -> int:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+
 from spellmark.evidence.keyed_probes import Slots
 from spellmark.evidence.transcript import Exchange
-from spellmark.suspects.base import Request, Suspect, SuspectError
+from spellmark.suspects.base import Answer, Request, Suspect, SuspectError
 from spellmark.training.datasets import Split
 
 
@@ -24,12 +26,16 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True)
 class Questions:
-    """What is asked: probe images under all keys, at most `batch` images a request."""
+    """What is asked: probe images under all keys, at most `batch` images a request.
+
+    with_probabilities: whether what is recorded of an answer holds the first image's probabilities.
+    """
 
     probes: Split
     image_indices: Sequence[int]
     slots: Slots
     batch: int
+    with_probabilities: bool = False
 
     @property
     def parts(self) -> int:
@@ -50,9 +56,12 @@ def conduct(
     already: frozenset[int] = frozenset(),
     failures_allowed: int = 3,
     pause_seconds: float = 1.0,
+    enough: Callable[[Exchange], bool] = lambda exchange: False,
     progress: Callable[[float, str], None] | None = None,
 ) -> None:
     """Send every request whose number is not in `already`; record each before and after.
+
+    enough: is shown every exchange that was answered, and says whether to stop.
 
     A request that fails is not sent again: its probe is left out for all keys alike, which keeps
     the test exact. After more than `failures_allowed` failures the last SuspectError is raised.
@@ -72,10 +81,14 @@ def conduct(
                 tls_certificate_sha256=response.tls_certificate_sha256,
             )
             read = suspect.read(response, questions_in(questions, exchange))
-            labels = tuple(int(label) for label in read.labels)
-            recorder.conclude(
-                replace(exchange, state="answered", level=read.level, labels=labels), answer
+            exchange = replace(
+                exchange,
+                state="answered",
+                level=read.level,
+                labels=tuple(int(label) for label in read.labels),
+                probabilities=_first(read) if questions.with_probabilities else (),
             )
+            recorder.conclude(exchange, answer)
         except SuspectError as error:
             recorder.conclude(replace(exchange, state="failed", error=error.message), answer)
             failures += 1
@@ -85,6 +98,24 @@ def conduct(
         if progress:
             done = exchange.number + 1
             progress(done / questions.requests, f"request {done} of {questions.requests}")
+        if exchange.state == "answered" and enough(exchange):
+            return
+
+
+def _first(answer: Answer) -> tuple[float, ...]:
+    """The probabilities of the first image, as far as the suspect shows any.
+
+    Numbers that sum to less than one are a part of the probabilities; others are logits.
+    """
+    if answer.probabilities is not None:
+        return tuple(answer.probabilities[0].tolist())
+    if answer.scores is None:
+        return ()
+    row = answer.scores[0]
+    if row.min() >= 0 and 0 < row.sum() <= 1:
+        return tuple(row.tolist())
+    powers = np.exp(row - row.max())
+    return tuple((powers / powers.sum()).tolist())
 
 
 def questions_in(questions: Questions, exchange: Exchange) -> int:

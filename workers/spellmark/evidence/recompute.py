@@ -1,10 +1,13 @@
 """The test redone from a transcript, as anyone can who holds it."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spellmark.errors import SpellmarkError
-from spellmark.evidence.decision import DecisionRule, Disclosure, evaluate
-from spellmark.evidence.transcript import TranscriptError, count_queries, read
+from spellmark.evidence.decision import DecisionRule, Disclosure, Outcome, evaluate
+from spellmark.evidence.mark_replay import MarkDisclosure, replay
+from spellmark.evidence.mark_rule import DYNAMIC, MarkOutcome, MarkRule
+from spellmark.evidence.transcript import Exchange, TranscriptError, count_queries, read
 
 
 def recompute(lines: bytes) -> dict[str, Any]:
@@ -14,12 +17,7 @@ def recompute(lines: bytes) -> dict[str, Any]:
     """
     header, exchanges = read(lines)
     try:
-        rule = DecisionRule(**header["rule"])
-        told = Disclosure(
-            bytes.fromhex(header["seed"]),
-            tuple(tuple(permutation) for permutation in header["labels"]),
-        )
-        outcome = evaluate(rule, told, exchanges)
+        rule, outcome = _evaluated(header, exchanges)
     except (LookupError, TypeError, ValueError, SpellmarkError) as error:
         raise TranscriptError(
             "The transcript does not hold what its test needs.",
@@ -33,3 +31,15 @@ def recompute(lines: bytes) -> dict[str, Any]:
         "smallestP": rule.smallest_p,
         "queries": count_queries(exchanges),
     }
+
+
+def _evaluated(
+    header: Mapping[str, Any], exchanges: Sequence[Exchange]
+) -> tuple[DecisionRule | MarkRule, Outcome | MarkOutcome]:
+    if header["rule"]["method"] == DYNAMIC:
+        mark_rule = MarkRule(**header["rule"])
+        told = MarkDisclosure.read(header)
+        return mark_rule, replay(mark_rule, told, exchanges).outcome
+    rule = DecisionRule(**header["rule"])
+    labels = tuple(tuple(permutation) for permutation in header["labels"])
+    return rule, evaluate(rule, Disclosure(bytes.fromhex(header["seed"]), labels), exchanges)

@@ -27,6 +27,8 @@ class Exchange:
     `probe` numbers the probe image from 0, `label` is its class, `first_slot` the slot of the first
     of `labels`, the classes that the suspect gave. `state` is `answered`, `failed` (the suspect
     gave no usable answer) or `lost` (sent, but the answer was never recorded; not sent again).
+    `probabilities` are those of the one image of the request, where the method reads them and the
+    suspect gave any.
     """
 
     number: int
@@ -43,7 +45,16 @@ class Exchange:
     tls_certificate_sha256: str | None = None
     level: str | None = None
     labels: tuple[int, ...] = ()
+    probabilities: tuple[float, ...] = ()
     error: str = ""
+
+    @classmethod
+    def of(cls, line: Mapping[str, Any]) -> "Exchange":
+        """The exchange of a transcript's line, as JSON gives it."""
+        lists = {"labels": (), "probabilities": (), **line}
+        return cls(
+            **{**lists, **{name: tuple(lists[name]) for name in ("labels", "probabilities")}}
+        )
 
 
 def write(header: Mapping[str, Any], exchanges: Iterable[Exchange]) -> bytes:
@@ -61,7 +72,7 @@ def read(lines: bytes) -> tuple[dict[str, Any], list[Exchange]]:
         header, *rest = (json.loads(line) for line in lines.splitlines())
         if header["format"] != FORMAT:
             raise ValueError("unknown format")
-        return header, [Exchange(**{**line, "labels": tuple(line["labels"])}) for line in rest]
+        return header, [Exchange.of(line) for line in rest]
     except (ValueError, TypeError, KeyError) as error:
         raise TranscriptError(
             "The transcript cannot be read.", hint="Ask for the evidence bundle again."

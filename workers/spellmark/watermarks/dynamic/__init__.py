@@ -7,7 +7,17 @@ formulas are not public to us; the mechanism and its tests are described in
 """
 
 from spellmark.watermarks.dynamic.guard import Guard
+from spellmark.watermarks.dynamic.guard_file import GuardFile, Guards, load_guard
 from spellmark.watermarks.dynamic.mark_key import MarkKey
 from spellmark.watermarks.dynamic.parameters import SCHEME, DynamicMarkError, MarkParameters
 
-__all__ = ["SCHEME", "DynamicMarkError", "Guard", "MarkKey", "MarkParameters"]
+__all__ = [
+    "SCHEME",
+    "DynamicMarkError",
+    "Guard",
+    "GuardFile",
+    "Guards",
+    "MarkKey",
+    "MarkParameters",
+    "load_guard",
+]

@@ -46,6 +46,7 @@ class Guard:
         self.classes, self.cells = key.parameters.classes, key.parameters.cells
         self.thresholds = _checked_thresholds(key, thresholds)
         self._strength = key.parameters.strength / 1000
+        self._unit = 0.0 if decimals is None else 10.0**-decimals
         self._find_tops, self._mark = compiled()
 
     def __call__(
@@ -70,9 +71,10 @@ class Guard:
             shown = shown.astype(probabilities.dtype)
         elif self.decimals is None:
             return shown
-        # Fewer digits may show a tie where there was none.
+        # Fewer digits may show a tie where there was none, even without the mark.
         if len(lost := np.flatnonzero(shown.argmax(1) != tops)):
             shown[lost] = self._shortened(answers[lost])
+            shown[lost, tops[lost]] += self._unit * (shown[lost].argmax(1) != tops[lost])
         return shown
 
     def cells_of(

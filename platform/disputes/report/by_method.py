@@ -1,0 +1,183 @@
+"""What a run's section says that hangs on the run's method: its rule, its result, its meaning."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from disputes.report.content import Fact
+from disputes.report.figures import odds, share
+from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST, DecisionRule
+from spellmark.evidence.keyed_label_test import probe_classes
+from spellmark.evidence.mark_rule import DYNAMIC, MarkRule
+from spellmark.evidence.random_key_test import random_key_test
+from verification.models import Run
+from verification.plots import chance_level, decoy_hits
+
+
+@dataclass(frozen=True)
+class Wording:
+    """A method in a report. `meaning` gets the run and its verdict, match or no match."""
+
+    meaning: Callable[[Run, str], str]
+    rule: Callable[[Any], tuple[Fact, ...]]
+    result: Callable[[Run], tuple[Fact, ...]]
+
+
+def _labels_meaning(run: Run, known: str) -> str:
+    hits, asked = run.statistic, _asked(run)
+    if known == "match":
+        return (
+            f"{hits:,} of the suspect’s {asked:,} answers are the labels that only the owner’s "
+            "secret key stands for; a model that never met the protection gives so many with a "
+            f"probability of at most {share(run.p_value)} ({odds(run.p_value)})."
+        )
+    return (
+        f"{hits:,} of the suspect’s {asked:,} answers are the labels that the owner’s secret key "
+        "stands for, which is not rare enough by chance: this run gives no ground to say that the "
+        "suspect depends on the key, and does not prove that it is independent."
+    )
+
+
+def _labels_rule(rule: DecisionRule) -> tuple[Fact, ...]:
+    least, shown = share(rule.smallest_p), probe_classes(rule.classes, rule.probes)
+    of = f"{rule.classes:,} classes" if shown == rule.classes else f"{shown} of {rule.classes:,}"
+    return (
+        Fact(
+            "Label permutations",
+            (
+                f"one of {of} for each of {rule.subkeys} sub-keys; the smallest p-value that they "
+                f"can show is {least}",
+            ),
+        ),
+        Fact(
+            "A match asks for",
+            (
+                f"p ≤ {share(rule.alpha)}: so many hits under at most that share of all label "
+                "permutations",
+            ),
+        ),
+    )
+
+
+def _labels_result(run: Run) -> tuple[Fact, ...]:
+    assert run.null_distribution is not None
+    expected = sum(hits * chance for hits, chance in enumerate(run.null_distribution))
+    return (
+        Fact(
+            "Hits",
+            (f"{run.statistic:,} of {_asked(run):,} answers are the key’s labels",),
+        ),
+        Fact("By chance", (f"{expected:.1f} hits on average",)),
+    )
+
+
+def _rank_meaning(run: Run, known: str) -> str:
+    above, decoys = _at_or_above(run), run.rule["decoys"]
+    if known == "match":
+        beaten = f"all but {above:,} of {decoys:,}" if above else f"all {decoys:,}"
+        return (
+            f"The suspect does better under the owner’s secret key than under {beaten} decoy keys; "
+            "a model that never met the protection does so with a probability of at most "
+            f"{share(run.p_value)} ({odds(run.p_value)})."
+        )
+    return (
+        f"The owner’s key does not stand out, for {above:,} of {decoys:,} decoy keys do as well or "
+        "better: this run gives no ground to say that the suspect depends on the key, and does not "
+        "prove that it is independent."
+    )
+
+
+def _rank_rule(rule: DecisionRule) -> tuple[Fact, ...]:
+    least = share(rule.smallest_p)
+    return (
+        Fact(
+            "Decoy keys",
+            (f"{rule.decoys:,}; the smallest p-value that they can show is {least}",),
+        ),
+        Fact(
+            "A match asks for",
+            (
+                f"p ≤ {share(rule.alpha)}: at most {_most_allowed(rule):,} of the {rule.decoys:,} "
+                "decoy keys may do as well as the true key",
+            ),
+        ),
+    )
+
+
+def _rank_result(run: Run) -> tuple[Fact, ...]:
+    decoys, chance = decoy_hits(run), chance_level(run)
+    guessing = "" if chance is None else f"; guessing gives {chance:.1f}"
+    average = f"{sum(decoys) / len(decoys):.1f} on average, {max(decoys)} at the most"
+    return (
+        Fact("True key", (f"{run.statistic} of {run.answered_probes} probes answered right",)),
+        Fact("Decoy keys", (average + guessing,)),
+        Fact("As good or better", (f"{_at_or_above(run):,} of {len(decoys):,} decoy keys",)),
+    )
+
+
+def _mark_meaning(run: Run, known: str) -> str:
+    if known == "match":
+        whose = f" of the client {run.client}" if run.client else ""
+        return (
+            f"After {run.answered_probes:,} questions the suspect’s probabilities lean as the "
+            f"owner’s secret key{whose} says; a model that never depended on the guarded answers "
+            f"comes so far with a probability of at most {share(run.p_value)} "
+            f"({odds(run.p_value)})."
+        )
+    return (
+        "The suspect’s probabilities lean as the owner’s secret key says no more than chance "
+        "explains: this run gives no ground to say that the suspect depends on the guarded "
+        "answers, and does not prove that it is independent."
+    )
+
+
+def _mark_rule(rule: MarkRule) -> tuple[Fact, ...]:
+    keys = "one key" if rule.clients == 1 else f"{rule.clients:,} keys, one for each client"
+    looks = ", ".join(f"{look:,}" for look in rule.looks)
+    return (
+        Fact("Keys", (f"{keys}; the smallest p-value is {share(rule.smallest_p)}",)),
+        Fact(
+            "Looks",
+            (
+                f"an e-process after every answer, and the exact sign test after {looks}; every "
+                f"p-value is multiplied by {rule.tries:,} for it",
+            ),
+        ),
+        Fact(
+            "A match asks for",
+            (f"p ≤ {share(rule.alpha)}, at any of these looks; the run ends there",),
+        ),
+    )
+
+
+def _mark_result(run: Run) -> tuple[Fact, ...]:
+    return (
+        Fact("Sum of evidence × sign", (f"{run.statistic:,} in units of 1/64",)),
+        Fact("Questions asked", (f"{run.answered_probes:,} until the run was over",)),
+        Fact("Key that fits best", (run.client or "the one that all callers share",)),
+    )
+
+
+def _most_allowed(rule: DecisionRule) -> int:
+    """How many decoys may do as well as the true key in a match."""
+    allowed = int(rule.alpha * (rule.decoys + 1))
+    while (1 + allowed) / (rule.decoys + 1) > rule.alpha:
+        allowed -= 1
+    return allowed
+
+
+def _asked(run: Run) -> int:
+    assert run.null_distribution is not None
+    return len(run.null_distribution) - 1
+
+
+def _at_or_above(run: Run) -> int:
+    assert run.hits is not None and run.true_slot is not None
+    return random_key_test(run.hits, run.true_slot).decoys_at_or_above
+
+
+BY_METHOD = {
+    KEYED_LABELS: Wording(_labels_meaning, _labels_rule, _labels_result),
+    RANDOM_KEY_TEST: Wording(_rank_meaning, _rank_rule, _rank_result),
+    DYNAMIC: Wording(_mark_meaning, _mark_rule, _mark_result),
+}

@@ -1,0 +1,72 @@
+"""The guard job: where the cells are cut, and what the guard costs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jobs.sealing import unseal
+from protection.guards import guard_finish, opened_guard
+from protection.models import Protection
+from spellmark.secrets import KeyFile
+from spellmark.training import weights
+from spellmark.training.inference import predict_probabilities
+from spellmark.watermarks.dynamic.guard import Guard, calibrate
+from spellmark.watermarks.dynamic.report_card import report_card
+from tasks.lock import data_for, model_path
+from tasks.work import Work
+
+Images = npt.NDArray[np.uint8]
+PART = 2000
+
+
+def run(work: Work) -> None:
+    """Measure the guard on the answers of the protection's source version."""
+    guard = Protection.objects.select_related("source__model", "commitment").get(job=work.job)
+    key = opened_guard(guard, KeyFile.loads(unseal(work.job)["key"]))
+    data, settings = data_for(guard.source, guard.dataset), guard.settings
+    model, card = weights.load(model_path(guard.source))
+
+    def answers(images: Images, start: float, end: float) -> npt.NDArray[np.float64]:
+        return _answers(
+            lambda part: predict_probabilities(model, card, part),
+            images,
+            lambda share, step: work.progress(start + share * (end - start), step),
+        )
+
+    thresholds, cut = None, data.train.images[: settings["images"]]
+    if key.parameters.cells > 1:
+        thresholds = calibrate(key, answers(cut, 0, 0.5), cut)
+        work.log(f"cut the inputs of each class into {key.parameters.cells} cells")
+    report = report_card(
+        Guard(key, thresholds=thresholds, decimals=settings["decimals"], top_k=settings["topK"]),
+        answers(data.test.images, 0 if thresholds is None else 0.5, 1),
+        data.test.labels,
+        data.test.images,
+    )
+    work.log(
+        f"right on {report.accuracy_before:.1%} without the guard, on "
+        f"{report.accuracy_after:.1%} with it"
+    )
+    work.check()
+    guard_finish(
+        guard=guard,
+        job=work.job,
+        thresholds=None if thresholds is None else thresholds.tolist(),
+        report_card=report.as_dict(),
+    )
+
+
+def _answers(
+    ask: Callable[[Images], npt.NDArray[np.float64]],
+    images: Images,
+    progress: Callable[[float, str], Any],
+) -> npt.NDArray[np.float64]:
+    """The model's own answers, part by part."""
+    parts = []
+    for start in range(0, len(images), PART):
+        parts.append(ask(images[start : start + PART]))
+        done = min(start + PART, len(images))
+        progress(done / len(images), f"answer {done:,} of {len(images):,}")
+    return np.concatenate(parts)

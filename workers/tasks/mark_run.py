@@ -1,0 +1,108 @@
+"""A run against a guard's mark: one input a request, until enough is known."""
+
+import numpy as np
+import numpy.typing as npt
+
+from jobs.sealing import unseal
+from protection.guards import opened_guard
+from spellmark.evidence import conduct
+from spellmark.evidence.keyed_probes import Slots
+from spellmark.evidence.mark_replay import MarkDisclosure, hear, replay
+from spellmark.evidence.mark_rule import MarkRule, MarkRun
+from spellmark.secrets import KeyFile, permutation, subkey
+from spellmark.suspects.base import SuspectError
+from spellmark.training import weights
+from spellmark.training.datasets import Split
+from spellmark.training.inference import predict_probabilities
+from spellmark.watermarks.dynamic.examine import Questions, choose_questions, signs_of
+from spellmark.watermarks.dynamic.mark_key import MarkKey
+from tasks.lock import data_for, model_path
+from tasks.record import Record, suspect_of
+from tasks.work import Work
+from verification import services
+from verification.models import Run
+
+# The owner's model answers so many images, of which the questions are chosen.
+POOL = 5000
+
+
+def verify(run: Run, rule: MarkRule, work: Work) -> None:
+    """Ask the suspect, test its answers, write the verdict."""
+    sealed = unseal(work.job)
+    keys = _keys(run, rule, KeyFile.loads(sealed["key"]))
+    asked = _questions(run, rule, keys[""])
+    questions = conduct.Questions(
+        probes=Split(asked.images, _best_classes(asked)),
+        image_indices=asked.indices,
+        slots=Slots((_as_it_is,)),
+        batch=1,
+        with_probabilities=True,
+    )
+    signs = {client: signs_of(key) for client, key in keys.items()}
+    already, so_far = services.run_resume(run=run), MarkRun(rule, signs)
+    for exchange in services.run_exchanges(run):
+        if exchange.state == "answered":
+            hear(so_far, asked.asked, exchange)
+    suspect = suspect_of(run.suspect, sealed["headers"], batch=1)
+    if already:
+        work.log(f"taken up after {len(already)} of at most {questions.requests} requests")
+    if not so_far.decided:
+        conduct.conduct(
+            suspect, questions, Record(run, work.job), already=already, progress=work.progress,
+            enough=lambda exchange: hear(so_far, asked.asked, exchange),
+        )  # fmt: skip
+    work.check()
+    exchanges = services.run_exchanges(run)
+    if not any(exchange.state == "answered" for exchange in exchanges):
+        raise SuspectError(
+            "The suspect gave no usable answer.", kind="bad-answer", hint="Check its address."
+        )
+    told = MarkDisclosure.of(rule, asked.asked, signs)
+    services.run_finish(
+        run=run,
+        job=work.job,
+        # From what is disclosed alone, as everybody else will.
+        decision=replay(rule, told, exchanges),
+        disclosure=told,
+        suspect_description=suspect.describe(),
+    )
+
+
+def _keys(run: Run, rule: MarkRule, file: KeyFile) -> dict[str, MarkKey]:
+    """The guard's key, and those of the clients that there were when the rule was fixed."""
+    guard = run.protection
+    clients = guard.clients.order_by("created_at").values_list("name", flat=True)
+    return {
+        client: opened_guard(guard, file, client=client)
+        for client in ("", *clients[: rule.clients - 1])
+    }
+
+
+def _questions(run: Run, rule: MarkRule, key: MarkKey) -> Questions:
+    source, seed = run.protection.source, bytes.fromhex(run.seed)
+    data = data_for(source, run.dataset)
+    drawn = permutation(
+        subkey(seed, binding=b"", scheme=run.method, purpose="pool"), len(data.test)
+    )
+    pool = np.sort(drawn[:POOL])
+    images = data.test.images[pool]
+    model, card = weights.load(model_path(source))
+    thresholds = run.protection.settings["thresholds"]
+    chosen = choose_questions(
+        key,
+        None if thresholds is None else np.asarray(thresholds),
+        predict_probabilities(model, card, images),
+        images,
+        seed=seed,
+        wanted=rule.probes,
+    )
+    places = tuple(int(pool[place]) for place in chosen.indices)
+    return Questions(places, chosen.images, chosen.asked)
+
+
+def _best_classes(asked: Questions) -> npt.NDArray[np.int64]:
+    return np.array([question.reference for question in asked.asked]).argmax(1)
+
+
+def _as_it_is(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return images
