@@ -8,32 +8,20 @@ import pytest
 from accounts.actors import Actor
 from jobs.models import Job, SealedSecret
 from jobs.services import LeaseLostError, job_create
-from ledger.keys import ensure_signing_keys
-from protection.models import Protection, Rehearsal
-from registry.services import (
-    commitment_create,
-    file_upload,
-    model_create,
-    version_create,
-    version_publish,
-)
+from protection.models import Rehearsal
 from spellmark.attacks.attack import AttackError
 from spellmark.attacks.extract import suite
 from spellmark.attacks.extract.catalogue import ATTACKS, Budget
 from spellmark.secrets import KeyFile
-from spellmark.training import weights
-from spellmark.watermarks.dynamic import SCHEME, MarkParameters
 from tasks import theft
 from tasks.work import Work
 from tests import factories
-from tests.tasks.test_verification_jobs import CARD, blots, innocent, one_connection, one_thread
+from tests.tasks.test_guard_jobs import measured
+from tests.tasks.test_verification_jobs import blots, one_connection, one_thread
 
 __all__ = ["blots", "one_connection", "one_thread"]
 
 pytestmark = pytest.mark.slow
-
-PARAMETERS = MarkParameters(classes=10, strength=100)
-KEY = KeyFile(SCHEME, PARAMETERS.as_dict(), secret=b"\7" * 32, nonce=bytes(range(32)))
 
 
 @pytest.fixture(autouse=True)
@@ -45,40 +33,31 @@ def small(monkeypatch) -> None:
     monkeypatch.setitem(suite.BUDGETS, "quick", budget)
 
 
-def _rehearsal(actor: Actor, folder: Path, *attacks: str) -> Rehearsal:
-    ensure_signing_keys()
-    path = folder / "model.safetensors"
-    weights.save(innocent(), CARD, path)
-    version = version_create(actor=actor, model=model_create(actor=actor, name="robin"))
-    file_upload(actor=actor, version=version, name=path.name, chunks=[path.read_bytes()])
-    version = version_publish(actor=actor, version=version)
-    told = {"organisation_id": actor.organisation.id, "queue": "gpu", "created_by": actor.name}
-    secret = {"key": KEY.dumps()}
-    protection = Protection.objects.create(
-        organisation=actor.organisation,
-        kind="dynamic",
-        source=version,
-        commitment=commitment_create(
-            actor=actor, version=version, digest=KEY.commitment(), scheme=KEY.scheme,
-            parameters=KEY.parameters,
-        ),
-        dataset="blots",
-        settings={"images": 100, "decimals": None, "topK": None, "thresholds": None},
-        job=job_create(**told, kind="guard", title="Guard", payload={}),
+def _rehearsal(actor: Actor, folder: Path, *attacks: str) -> tuple[Rehearsal, KeyFile]:
+    """Thefts that wait for a worker, and the guard's key file."""
+    guard, key = measured(actor, folder, strength=100)
+    job = job_create(
+        organisation_id=actor.organisation.id,
+        kind="thefts",
+        title="Steal",
+        queue="gpu",
+        payload={},
         created_by=actor.name,
-    )  # fmt: skip
-    return Rehearsal.objects.create(
-        protection=protection,
+        secret={"key": key.dumps()},
+    )
+    rehearsal = Rehearsal.objects.create(
+        protection=guard,
         dataset="blots",
         attacks=list(attacks),
         budget="quick",
-        job=job_create(**told, kind="thefts", title="Steal", payload={}, secret=secret),
+        job=job,
         created_by=actor.name,
     )
+    return rehearsal, key
 
 
 def test_thefts_are_measured_and_the_key_erased(alice_actor: Actor, tmp_path: Path):
-    rehearsal = _rehearsal(alice_actor, tmp_path, "soft-answers", "labels-only", "two-keys")
+    rehearsal, key = _rehearsal(alice_actor, tmp_path, "soft-answers", "labels-only", "two-keys")
     theft.run(Work(factories.claimed(rehearsal.job)))
     rehearsal.refresh_from_db()
     assert rehearsal.job.state == Job.State.SUCCEEDED
@@ -92,11 +71,11 @@ def test_thefts_are_measured_and_the_key_erased(alice_actor: Actor, tmp_path: Pa
     assert not (tmp_path / "scratch" / str(rehearsal.job_id)).exists()
     lines = [line.text for line in rehearsal.job.lines.all()]
     assert any("soft-answers, small-resnet, 750 queries" in line for line in lines)
-    assert KEY.secret.hex() not in str([*Rehearsal.objects.values(), lines])
+    assert key.secret.hex() not in str([*Rehearsal.objects.values(), lines])
 
 
 def test_a_lost_worker_leaves_what_it_had_done(alice_actor: Actor, tmp_path: Path, monkeypatch):
-    rehearsal = _rehearsal(alice_actor, tmp_path, "soft-answers", "pruned-copy")
+    rehearsal, _ = _rehearsal(alice_actor, tmp_path, "soft-answers", "pruned-copy")
     whole, asked = theft.run_suite, []
 
     def dies_at_the_second(*arguments, attacks, **options):
@@ -122,7 +101,7 @@ def test_thefts_that_cannot_be_run_are_told(alice_actor: Actor, tmp_path: Path, 
         raise AttackError("Nothing to be had.", hint="Give more.")
 
     monkeypatch.setattr(theft, "run_suite", refuse)
-    rehearsal = _rehearsal(alice_actor, tmp_path, *list(ATTACKS)[:2])
+    rehearsal, _ = _rehearsal(alice_actor, tmp_path, *list(ATTACKS)[:2])
     with pytest.raises(AttackError, match="None of these thefts"):
         theft.run(Work(factories.claimed(rehearsal.job)))
     lines = [line.text for line in rehearsal.job.lines.all()]

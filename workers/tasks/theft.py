@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from jobs.sealing import unseal
+from protection.guards import opened_guard
 from protection.models import Rehearsal
-from protection.services import attacks_finish, check_opens
+from protection.services import attacks_finish
 from spellmark.attacks.attack import AttackError
 from spellmark.attacks.extract.api import guarded
 from spellmark.attacks.extract.result import Examine, TheftResult
@@ -21,7 +22,7 @@ from spellmark.evidence.mark_rule import MarkRule
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
 from spellmark.training.inference import predict_probabilities
-from spellmark.watermarks.dynamic import Guard, MarkKey
+from spellmark.watermarks.dynamic import Guard
 from spellmark.watermarks.dynamic.examine import choose_questions, examine
 from tasks.lock import data_for, model_path
 from tasks.work import Work
@@ -75,16 +76,14 @@ def _suite(work: Work, rehearsal: Rehearsal, folder: Path) -> Callable[..., list
     """The thefts from this guard, on the model that it stands before."""
     protection = rehearsal.protection
     file = KeyFile.loads(unseal(work.job)["key"])
-    check_opens(file, protection.commitment)
-    open_key = partial(MarkKey.open, file, binding=bytes.fromhex(protection.commitment.binding))
     model, card = weights.load(model_path(protection.source))
-    settings, key = protection.settings, open_key()
+    settings, key = protection.settings, opened_guard(protection, file)
     cuts = settings["thresholds"]
     thresholds = None if cuts is None else np.array(cuts, np.float64)
     shortened = {"decimals": settings["decimals"], "top_k": settings["topK"]}
     api, other = (
         guarded(model, card, Guard(one, thresholds=thresholds, **shortened))
-        for one in (key, open_key(client=ACCOMPLICE))
+        for one in (key, opened_guard(protection, file, client=ACCOMPLICE))
     )
     data = data_for(protection.source, rehearsal.dataset)
     # The owner's test asks about other images than those on which copies are measured.
