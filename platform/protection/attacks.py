@@ -1,10 +1,11 @@
-"""What attacks on locks are called on pages, beside the library's catalogues of them."""
+"""What attacks on protections are called on pages, beside the library's catalogues of them."""
 
+from spellmark.attacks.extract.catalogue import ATTACKS as ON_GUARDS
 from spellmark.attacks.key_lock.catalogue import ATTACKS as ON_KEY_LOCKS
 from spellmark.attacks.prompt_lock.catalogue import ATTACKS as ON_PROMPT_LOCKS
 
 # By the kind of the protection.
-ATTACKS = {"key-lock": ON_KEY_LOCKS, "prompt-lock": ON_PROMPT_LOCKS}
+ATTACKS = {"key-lock": ON_KEY_LOCKS, "prompt-lock": ON_PROMPT_LOCKS, "dynamic": ON_GUARDS}
 
 BUDGET_WORDS = {
     "quick": "Quick: minutes, against a weaker thief than there will be.",
@@ -47,6 +48,10 @@ TITLES = {
     "copied-editor": "A copy of the editor",
     "relaxed-spell": "Spell by gradient descent",
     "pattern": "A pattern with a mask",
+    "soft-answers": "Copy from probabilities",
+    "labels-only": "Copy from labels",
+    "flattened-training": "Copy from flattened answers",
+    "two-keys": "Copy from two keys",
 }
 COMPARISONS = {"fine-tune-base", "from-scratch", "distillation"}
 
@@ -58,4 +63,4 @@ def title(name: str) -> str:
 
 def sentence(name: str) -> str:
     """What the thief has and does, by the name of an attack or of a part of one."""
-    return PARTS.get(name) or (ON_KEY_LOCKS | ON_PROMPT_LOCKS).get(name, "")
+    return PARTS.get(name) or (ON_KEY_LOCKS | ON_PROMPT_LOCKS | ON_GUARDS).get(name, "")

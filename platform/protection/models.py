@@ -109,7 +109,7 @@ class Rehearsal(models.Model):
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
-        return f"attacks on {self.protection.result}"
+        return f"attacks on {self.protection.protected_version}"
 
 
 class Trial(models.Model):

@@ -102,6 +102,42 @@ def attack_bars(results: Sequence[Mapping[str, Any]]) -> list[AttackBar]:
     ]
 
 
+class Theft(NamedTuple):
+    """A copy of a guarded API, and what the owner's test said of it."""
+
+    label: str
+    sentence: str
+    told: str
+    copy: str
+    accuracy: str
+    verdict: str
+    p_value: float | None
+    questions: int
+    reason: str
+
+
+def thefts(results: Sequence[Mapping[str, Any]]) -> list[Theft]:
+    """The results of a rehearsed theft, as they were run."""
+    return [
+        Theft(
+            title(one["name"]),
+            sentence(one["name"]),
+            ", ".join(
+                f"{name} {value}"
+                for name, value in one["details"].items()
+                if name not in ("reason", "client")
+            ),
+            f"{one['architecture']}, {one['queries']:,} queries",
+            f"{one['accuracy']:.1%}",
+            one["verdict"],
+            one["p_value"],
+            one["questions"],
+            one["details"].get("reason", ""),
+        )
+        for one in results
+    ]
+
+
 class Group(NamedTuple):
     """Bars of one kind, the best for the thief first."""
 

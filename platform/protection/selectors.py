@@ -31,7 +31,7 @@ def rehearsal_list(*, actor: Actor) -> QuerySet[Rehearsal]:
     """The attacks that the organisation ran on its own protections, newest first."""
     actor.require(READ)
     return Rehearsal.objects.filter(protection__organisation=actor.organisation).select_related(
-        "job", "protection__result__model"
+        "job", "protection__result__model", "protection__source__model"
     )
 
 

@@ -34,7 +34,11 @@ from spellmark.secrets import KeyFile
 
 LOCK_JOB = "key-lock"
 PROMPT_LOCK_JOB = "prompt-lock"
-ATTACKS_JOBS = {"key-lock": "key-lock-attacks", "prompt-lock": "prompt-lock-attacks"}
+ATTACKS_JOBS = {
+    "key-lock": "key-lock-attacks",
+    "prompt-lock": "prompt-lock-attacks",
+    "dynamic": "guard-thefts",
+}
 TRIAL_JOB = "spell-trial"
 
 # Long enough to look at, short enough not to lie about.
@@ -221,19 +225,19 @@ def attacks_create(
     attacks: Sequence[str] | None = None,
     budget: str = "quick",
 ) -> Rehearsal:
-    """Start the job that attacks a finished lock as a thief would. Raises ProtectionError.
+    """Start the job that attacks a finished protection as a thief would. Raises ProtectionError.
 
-    attacks: names from the catalogue for this kind of lock; left out, all of them.
-    The key file is needed to lock the images with which a thief is caught or measured; none of the
-    attacks is told it.
+    attacks: names from the catalogue for this kind of protection; left out, all of them.
+    The key file is needed to lock the images with which a thief is caught or measured, or to mark
+    the answers that he gets; none of the attacks is told it.
     """
     actor.require(WRITE)
-    if protection.kind not in ATTACKS:
-        raise ProtectionError("These attacks are on locks.", hint="Choose a lock.")
     check_opens(key, protection.commitment)
-    if protection.result is None:
+    version = protection.protected_version
+    if version is None:
         raise ProtectionError(
-            "This lock is not finished, so there is nothing to attack.", hint="Wait for its job."
+            "This protection is not finished, so there is nothing to attack.",
+            hint="Wait for its job.",
         )
     known = ATTACKS[protection.kind]
     chosen = set(known if attacks is None else attacks)
@@ -246,7 +250,7 @@ def attacks_create(
     job = job_create(
         organisation_id=actor.organisation.id,
         kind=ATTACKS_JOBS[protection.kind],
-        title=f"Attack {protection.result}",
+        title=f"Attack {version}",
         queue="gpu",
         payload={"rehearsal": str(rehearsal_id)},
         created_by=actor.name,

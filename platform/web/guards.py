@@ -28,7 +28,8 @@ from protection.guards import (
     public_configuration,
 )
 from protection.models import GuardClient, Protection
-from protection.selectors import client_list, guard_list
+from protection.plots import thefts
+from protection.selectors import client_list, guard_list, rehearsal_list
 from registry.models import Version
 from registry.selectors import commitment_list
 from spellmark.errors import SpellmarkError
@@ -38,7 +39,15 @@ from spellmark.watermarks.dynamic.parameters import recommended
 from web.forms import KeyFileField, submit
 from web.jobs import progress
 from web.plots import guard_bars
-from web.protection import CommitmentForm, DatasetField, committed, usable, version_of
+from web.protection import (
+    AttackForm,
+    CommitmentForm,
+    DatasetField,
+    attack,
+    committed,
+    usable,
+    version_of,
+)
 from web.viewer import action, form_page
 
 
@@ -119,6 +128,21 @@ class ConfigurationForm(forms.Form):
     )
 
 
+class TheftForm(AttackForm):
+    """Which thefts to try on one's own API, and how hard."""
+
+    key_file = KeyFileField(
+        label="Key file",
+        help_text="The .spellkey of this guard. The thief never sees it: it marks the answers that "
+        "he gets, and tells the copies. Sealed for this one job, then erased.",
+    )
+    dataset = DatasetField(
+        label="The thief's images",
+        help_text="The second half of its training images is what the thief asks about; its test "
+        "images are what copies are measured and tested on.",
+    )
+
+
 @form_page(WRITE)
 def guard(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpResponse:
     """Step 1: choose the mark, make a key for it, or bring one, and commit to it."""
@@ -182,12 +206,20 @@ def guard_page(request: HttpRequest, actor: Actor, guard_id: UUID) -> HttpRespon
     download = ConfigurationForm(
         *((request.POST, request.FILES) if sent == "configuration" else ()), prefix="download"
     )
+    theft = TheftForm(
+        *((request.POST, request.FILES) if sent == "theft" else ()),
+        kind=row.kind, initial={"dataset": row.dataset}, prefix="theft",
+    )  # fmt: skip
+    if sent == "theft" and (made := submit(theft, attack, actor=actor, protection=row)):
+        return redirect("web:job", job_id=made.job_id)
     if sent == "client" and (made := submit(client, _add, actor=actor, guard=row)):
         messages.success(request, f"{made} has key bits of their own. Renew the server’s file.")
         return redirect("web:guard-page", guard_id=row.id)
     if sent == "configuration" and (told := submit(download, _told, actor=actor, guard=row)):
         return _file(told, configuration_name(row))
-    return render(request, "protection/guard_page.html", _shown(actor, row, client, download))
+    return render(
+        request, "protection/guard_page.html", _shown(actor, row, client, download, theft)
+    )
 
 
 @action(WRITE)
@@ -269,7 +301,11 @@ def _chosen(request: HttpRequest, version: Version) -> dict[str, Any]:
 
 
 def _shown(
-    actor: Actor, row: Protection, client: ClientForm, download: ConfigurationForm
+    actor: Actor,
+    row: Protection,
+    client: ClientForm,
+    download: ConfigurationForm,
+    theft: TheftForm,
 ) -> dict[str, Any]:
     """What protection/guard_page.html shows."""
     parameters = guard_parameters(row.source, row.commitment)
@@ -287,6 +323,11 @@ def _shown(
         "successors": row.successors.select_related("job", "commitment"),
         "client_form": client,
         "download_form": download,
+        "theft_form": theft,
+        "rehearsals": [
+            (one, thefts(one.results or []))
+            for one in rehearsal_list(actor=actor).filter(protection=row)
+        ],
     }
     if row.report_card:
         context["bars"] = guard_bars(row.report_card)

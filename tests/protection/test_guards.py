@@ -286,10 +286,22 @@ def test_a_configuration_is_all_that_a_server_needs(alice_actor, guard):
 
 
 def test_what_is_for_locks_is_not_for_guards(alice_actor, guard):
-    with pytest.raises(ProtectionError, match="These attacks are on locks"):
-        attacks_create(actor=alice_actor, protection=guard, key=KEY, dataset="fashion-mnist")
     with pytest.raises(ProtectionError, match="locks nothing"):
         unlock_create(actor=alice_actor, protection=guard, key=KEY, image=None)
+
+
+def test_a_theft_is_rehearsed_under_the_guards_own_key(alice_actor, guard):
+    rehearsal = attacks_create(
+        actor=alice_actor, protection=guard, key=KEY, dataset="fashion-mnist",
+        attacks=["labels-only", "soft-answers"],
+    )  # fmt: skip
+    assert rehearsal.job.kind == "guard-thefts"
+    assert rehearsal.attacks == ["soft-answers", "labels-only"]
+    with pytest.raises(ProtectionError, match="no such attack"):
+        attacks_create(
+            actor=alice_actor, protection=guard, key=KEY, dataset="fashion-mnist",
+            attacks=["bypass"],
+        )  # fmt: skip
 
 
 def test_the_database_keeps_guards_and_locks_apart(alice_actor, guard):

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from jobs.models import Job, SealedSecret
 from protection.guards import client_end
-from protection.models import GuardClient, Protection
+from protection.models import GuardClient, Protection, Rehearsal
 from registry.models import Commitment
 from tests import factories
 
@@ -224,3 +224,33 @@ def test_strangers_and_auditors_get_nowhere(
     factories.published_version(charlie_actor)
     assert as_charlie.get(STEP_1, {"replaces": guard.id}).status_code == 404
     assert as_charlie.get(STEP_1, {"replaces": "x"}).status_code == 404
+
+
+def test_a_theft_is_rehearsed_and_its_outcome_shown(as_bob, guard, address):
+    page = text(as_bob.get(address))
+    assert "Nobody has copied this API for a try yet" in page
+    fields = {"kind": "theft", "theft-key_file": upload(), "theft-dataset": "fashion-mnist",
+              "theft-budget": "quick",
+              "theft-attacks": ["soft-answers", "labels-only"]}  # fmt: skip
+    response = as_bob.post(address, fields)
+    rehearsal = Rehearsal.objects.get()
+    assert response.url == reverse("web:job", args=[rehearsal.job_id])
+    assert "Watch its job" in text(as_bob.get(address))
+    assert f"{address}#rehearsal" in text(as_bob.get(response.url))
+    rehearsal.results = [
+        {"name": "soft-answers", "architecture": "small-resnet", "queries": 8000, "accuracy": 0.884,
+         "agreement": 0.95, "seconds": 30.0, "verdict": "match", "p_value": 2e-7, "questions": 7,
+         "access": "probabilities", "details": {"reason": "It leans as the key says."}},
+    ]  # fmt: skip
+    rehearsal.save()
+    page = text(as_bob.get(address))
+    for told in ("Copy from probabilities", "small-resnet, 8,000 queries", "88.4%", "match"):
+        assert told in page
+    assert "Watch its job" not in page
+
+
+def test_a_wrong_key_rehearses_nothing(as_bob, guard, address):
+    fields = {"kind": "theft", "theft-key_file": upload(OTHER), "theft-dataset": "fashion-mnist",
+              "theft-budget": "quick", "theft-attacks": ["soft-answers"]}  # fmt: skip
+    assert "does not open the registered commitment" in text(as_bob.post(address, fields))
+    assert not Rehearsal.objects.exists()

@@ -20,6 +20,7 @@ from tasks import (
     lock,
     report,
     spell_trial,
+    theft,
     unlock,
     verification_run,
 )
@@ -32,7 +33,8 @@ HANDLERS: dict[str, Callable[[Work], None]] = {
     LOCK_JOB: lock.run,
     PROMPT_LOCK_JOB: lock.run,
     TRIAL_JOB: spell_trial.run,
-    **dict.fromkeys(ATTACKS_JOBS.values(), attacks.run),
+    **{job: attacks.run for kind, job in ATTACKS_JOBS.items() if kind != "dynamic"},
+    ATTACKS_JOBS["dynamic"]: theft.run,
     EDITOR_JOB: editor_training.run,
     UNLOCK_JOB: unlock.run,
     GUARD_JOB: guard.run,
