@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def small(monkeypatch) -> None:
     budget = Budget(
-        queries=750, epochs=6, steps=200, rounds=2, few=(60,), labels=30, tuned=(2,),
+        queries=750, epochs=6, steps=200, rounds=2, few=(60,), labels=30, tuned=((2, 1e-3),),
         pruned=(0.5,), bits=(5,), decimals=(2,), tops=(3,),
     )  # fmt: skip
     monkeypatch.setitem(suite.BUDGETS, "quick", budget)

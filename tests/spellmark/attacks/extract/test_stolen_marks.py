@@ -15,7 +15,7 @@ from spellmark.watermarks.dynamic.examine import choose_questions, examine
 from tests.spellmark.attacks.extract.easy_guard import CARD, easy_guard, mark_key
 
 BUDGET = Budget(
-    queries=4_000, epochs=6, steps=300, rounds=3, few=(500,), labels=150, tuned=(5,),
+    queries=4_000, epochs=6, steps=300, rounds=3, few=(500,), labels=150, tuned=((5, 1e-4),),
     pruned=(0.5,), bits=(5,), decimals=(2, 1), tops=(3, 1),
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ from spellmark.watermarks.dynamic import Guard
 from tests.spellmark.attacks.extract.easy_guard import CARD, easy_guard, mark_key
 
 TINY = Budget(
-    queries=60, epochs=1, steps=2, rounds=2, few=(20,), labels=10, tuned=(1, 2),
+    queries=60, epochs=1, steps=2, rounds=2, few=(20,), labels=10, tuned=((1, 1e-4), (2, 1e-3)),
     pruned=(0.5, 0.9), bits=(4,), decimals=(1,), tops=(3, 1),
 )  # fmt: skip
 

@@ -60,9 +60,9 @@ class Budget:
 
     queries: images asked about, at most as many as he has. epochs: of training, and at least so
     many steps. rounds: of the thefts that ask in rounds. few: queries of thefts by few calls.
-    labels: images of which he knows the true labels. tuned: epochs of further training on them.
-    pruned: shares of the weights. bits: of a weight. decimals, tops: what a copy still tells of its
-    answers.
+    labels: images of which he knows the true labels. tuned: epochs and learning rates of further
+    training on them. pruned: shares of the weights. bits: of a weight. decimals, tops: what a copy
+    still tells of its answers.
     """
 
     queries: int
@@ -71,7 +71,7 @@ class Budget:
     rounds: int
     few: tuple[int, ...]
     labels: int
-    tuned: tuple[int, ...]
+    tuned: tuple[tuple[int, float], ...]
     pruned: tuple[float, ...]
     bits: tuple[int, ...]
     decimals: tuple[int, ...]
@@ -79,9 +79,13 @@ class Budget:
 
 
 BUDGETS = {
-    "quick": Budget(8_000, 6, 300, 4, (500,), 150, (5, 100), (0.5,), (5,), (2, 1), (3,)),
+    "quick": Budget(
+        queries=8_000, epochs=6, steps=300, rounds=4, few=(500,), labels=150,
+        tuned=((5, 1e-4), (5, 1e-3)), pruned=(0.5,), bits=(5,), decimals=(2, 1), tops=(3,),
+    ),
     "full": Budget(
-        60_000, 12, 2_000, 8, (100, 1_000, 10_000), 1_000, (5, 20, 100),
-        (0.3, 0.5, 0.7, 0.9), (8, 5, 4, 3), (3, 2, 1), (5, 3, 2),
+        queries=60_000, epochs=12, steps=2_000, rounds=8, few=(100, 1_000, 10_000), labels=1_000,
+        tuned=((5, 1e-4), (20, 1e-4), (5, 1e-3), (20, 1e-3)), pruned=(0.3, 0.5, 0.7, 0.9),
+        bits=(8, 5, 4, 3), decimals=(3, 2, 1), tops=(5, 3, 2),
     ),
 }  # fmt: skip

@@ -25,19 +25,21 @@ def fine_tuned(
     labelled: Split,
     *,
     epochs: int,
+    learning_rate: float = 1e-3,
     seed: int,
     progress: Progress | None = None,
 ) -> nn.Module:
     """All layers trained further on true labels. Raises AttackError.
 
-    Few epochs are the FTAL of the Watermark Robustness Toolbox; many on few images cost accuracy.
+    Few epochs are the FTAL of the Watermark Robustness Toolbox. Many, or large steps, lose more of
+    the mark, and with few images of the accuracy too.
     """
     if not len(labelled):
         raise AttackError(
             "The thief has no labelled images.", hint="Give at least one image with its label."
         )
     batch = min(LARGEST_BATCH, len(labelled))
-    recipe = Recipe(epochs=epochs, batch=batch, learning_rate=1e-3, seed=seed)
+    recipe = Recipe(epochs=epochs, batch=batch, learning_rate=learning_rate, seed=seed)
     return fit(deepcopy(model), card, labelled, recipe, progress=progress)
 
 

@@ -179,15 +179,20 @@ def _two_keys(heist: Heist, progress: Progress) -> TheftResult:
 def _fine_tuned(heist: Heist, progress: Progress) -> list[TheftResult]:
     known, runs = heist.attacker[: heist.spend.labels], heist.spend.tuned
     results = []
-    for number, epochs in enumerate(runs):
+    for number, (epochs, rate) in enumerate(runs):
         show = part_of(progress, number, len(runs))
         removal = partial(
             removals.fine_tuned, card=heist.trainer().card, labelled=known, epochs=epochs,
-            seed=heist.seed, progress=part_of(show, 1, 2),
+            learning_rate=rate, seed=heist.seed, progress=part_of(show, 1, 2),
         )  # fmt: skip
         results.append(
             heist.after(
-                "fine-tuned-copy", part_of(show, 0, 2), removal, labels=len(known), epochs=epochs
+                "fine-tuned-copy",
+                part_of(show, 0, 2),
+                removal,
+                labels=len(known),
+                epochs=epochs,
+                rate=rate,
             )
         )
     return results
