@@ -47,8 +47,8 @@ OWNERS = 12_000
 ASKED = 5_000
 SEEDS = 3
 # Thefts by probabilities, of which the copies must carry the mark, and with which networks.
-SOFT = ("soft-answers", "adaptive-queries", "averaged-queries")
-OTHERS = ("few-calls", "other-images", "labels-only")
+SOFT = ("soft-answers", "adaptive-queries", "other-images")
+OTHERS = ("averaged-queries", "few-calls", "labels-only")
 STRENGTHS = (10, 20, 50, 100, 200)
 MARGINS = (0, 25, 50, 100, 200)
 LABEL_QUERIES = 20_000

@@ -12,6 +12,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from accounts.actors import Actor
@@ -20,7 +21,7 @@ from jobs.services import job_cancel, job_claim
 from ledger.keys import ensure_signing_keys
 from ledger.services import ledger_sequence
 from protection.editors import editor_upload
-from protection.guards import client_add, guard_create, guard_finish
+from protection.guards import client_add, guard_create, guard_finish, opened_guard
 from protection.models import Editor, GuardClient, Protection, Trial, Unlock
 from protection.services import (
     key_lock_create,
@@ -39,6 +40,9 @@ from registry.services import (
 )
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST, Disclosure, decide
 from spellmark.evidence.draws import true_slot
+from spellmark.evidence.mark_evidence import Question
+from spellmark.evidence.mark_replay import MarkDisclosure, hear, replay
+from spellmark.evidence.mark_rule import DYNAMIC, MarkRun
 from spellmark.evidence.transcript import Exchange
 from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
 from spellmark.locks.prompt_lock.parameters import PromptLockParameters
@@ -49,7 +53,8 @@ from spellmark.suspects.base import SuspectError
 from spellmark.training import weights
 from spellmark.training.architectures import build
 from spellmark.watermarks.dynamic import SCHEME as GUARD
-from spellmark.watermarks.dynamic import MarkParameters
+from spellmark.watermarks.dynamic import Guard, MarkParameters
+from spellmark.watermarks.dynamic.examine import signs_of
 from tasks.lock import opened_key
 from verification import services
 from verification.models import Run, Suspect
@@ -261,6 +266,8 @@ def queued_run(
 
 def finished_run(actor: Actor, *, verdict: str = "match", **choices: object) -> Run:
     """A run that reached this verdict, with its certificate in the log. `choices`: queued_run's."""
+    if choices.get("method") == DYNAMIC:
+        return finished_mark_run(actor, verdict=verdict)
     run = queued_run(actor, **choices)
     job = claimed(run.job)
     rule, seed = services.run_rule(run), bytes.fromhex(run.seed)
@@ -297,6 +304,69 @@ def finished_run(actor: Actor, *, verdict: str = "match", **choices: object) -> 
     )
     ledger_sequence()
     return run
+
+
+def finished_mark_run(
+    actor: Actor, *, verdict: str = "match", guard: Protection | None = None
+) -> Run:
+    """A run against a guard's mark that reached this verdict, with its certificate in the log."""
+    if guard is None:
+        guard = finished_guard(actor, version=_protection(actor).source)
+    suspect = endpoint_suspect(actor)
+    run = services.run_create(
+        actor=actor, suspect=suspect, protection=guard, key=GUARD_KEY, probes=64
+    )
+    job, rule = claimed(run.job), services.run_rule(run)
+    mark = opened_guard(guard, GUARD_KEY)
+    owners, theirs = (_sure_answers(number, rule.probes) for number in (1, 2))
+    said = {
+        "match": lambda row: Guard(mark)(row),
+        "no match": lambda row: row,
+        "inconclusive": lambda row: np.eye(len(row))[row.argmax()],
+    }[verdict]
+    questions = [Question(tuple(row.round(6).tolist()), 0) for row in owners]
+    told = MarkDisclosure.of(rule, questions, {"": signs_of(mark)})
+    so_far = MarkRun(rule, told.keys())
+    for number, row in enumerate(theirs):
+        given = tuple(said(row).tolist())
+        answer = json.dumps(given).encode()
+        exchange = Exchange(
+            number=number, probe=number, image_index=number,
+            image_sha256=sha256(b"image %d" % number).hexdigest(), label=int(row.argmax()),
+            first_slot=0, request_sha256=sha256(b"request %d" % number).hexdigest(), state="sent",
+        )  # fmt: skip
+        services.exchange_intend(run=run, exchange=exchange)
+        came = replace(
+            exchange, state="answered", status=200, seconds=0.02, level="probabilities",
+            answer_sha256=sha256(answer).hexdigest(), labels=(int(row.argmax()),),
+            probabilities=given,
+        )  # fmt: skip
+        services.exchange_conclude(run=run, exchange=came, answer=answer)
+        if hear(so_far, questions, came):
+            break
+    decision = replay(rule, told, services.run_exchanges(run))
+    assert decision.verdict == verdict, decision.reason
+    services.run_finish(
+        run=run,
+        job=job,
+        decision=decision,
+        disclosure=told,
+        suspect_description={
+            "kind": "endpoint",
+            "protocol": "open-inference-v2",
+            "url": suspect.config["url"],
+            "model": suspect.config["model"],
+        },
+    )
+    ledger_sequence()
+    return run
+
+
+def _sure_answers(seed: int, count: int) -> np.ndarray:
+    """A model's answers to images whose best classes come one after the other."""
+    tails = np.random.default_rng(seed).dirichlet(np.full(CARD.classes, 0.3), count)
+    tops = np.eye(CARD.classes)[np.arange(count) % CARD.classes]
+    return 0.92 * tops + 0.08 * tails
 
 
 def failed_run(actor: Actor, **choices: object) -> Run:

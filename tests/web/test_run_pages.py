@@ -234,3 +234,27 @@ def test_the_bundle_passes_the_offline_verifier(as_auditor, world):
     transcript = b"".join(as_auditor.get(reverse("web:run-transcript", args=[world.run.id])))
     with zipfile.ZipFile(io.BytesIO(got.content)) as archive:
         assert archive.read("transcript.jsonl") == transcript
+
+
+@pytest.mark.parametrize(("verdict", "told"), [
+    ("match", ["as a copy made from your guarded API", "The run ended there", "Dynamic watermark"]),
+    ("no match", ["do not lean as your key says", "It was not reached"]),
+    ("inconclusive", ["no label, so a copy made from labels carries no mark"]),
+])  # fmt: skip
+def test_a_guards_run_shows_how_its_evidence_grew(as_alice, alice_actor, verdict, told):
+    run = factories.finished_mark_run(alice_actor, verdict=verdict)
+    page = text(as_alice.get(reverse("web:run", args=[run.id])))
+    for words in (*told, "Evidence, answer by answer", "One image each, as it is"):
+        assert words in page, words
+    assert "decoy key" not in page.partition("What this does not prove")[0]
+    assert "locked model" not in page
+
+
+def test_a_guard_can_be_chosen_and_says_its_rule(as_bob, alice_actor):
+    guard = factories.finished_guard(alice_actor)
+    factories.endpoint_suspect(alice_actor)
+    page = text(as_bob.get(reverse("web:run-new"), {"protection": guard.id}))
+    rule = page.partition('id="rule"')[2].partition("</div>")[0]
+    assert "Dynamic watermark." in rule
+    assert "At most 256 images, one a request, until enough is known." in rule
+    assert "guard on robin v1" in page
