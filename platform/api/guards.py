@@ -71,7 +71,10 @@ class ClientSerializer(serializers.ModelSerializer[GuardClient]):
 
     class Meta:
         model = GuardClient
-        fields = ["id", "name", "commitment", "created_by", "created_at", "ended_at"]
+        fields = [
+            "id", "name", "binding", "commitment", "certificate_id", "created_by", "created_at",
+            "ended_at",
+        ]  # fmt: skip
 
 
 class ClientInput(serializers.Serializer[Any]):
@@ -98,7 +101,7 @@ class ConfigurationSerializer(serializers.Serializer[Any]):
     )
     decimals = serializers.IntegerField(allow_null=True)
     top_k = serializers.IntegerField(allow_null=True)
-    clients = serializers.ListField(child=serializers.CharField())
+    clients = serializers.DictField(child=serializers.CharField())
     valid_from = serializers.CharField()
     valid_until = serializers.CharField(allow_null=True)
 

@@ -1,6 +1,7 @@
 """Guards: the dynamic watermark in front of a prediction API, its clients, and its next key."""
 
 import json
+import secrets
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,13 @@ from accounts.actors import WRITE, Actor
 from config.validation import validate
 from jobs.models import Job
 from jobs.services import job_create, job_finish
+from ledger.services import certificate_issue
 from protection.errors import ProtectionError
 from protection.models import GuardClient, Protection
 from protection.services import card_of, check_opens
 from registry.models import Commitment, Version
+from registry.services import REGISTRATION
+from spellmark.certificates.statements import Registration
 from spellmark.secrets import KeyFile
 from spellmark.watermarks.dynamic import SCHEME, GuardFile, MarkKey, MarkParameters
 from spellmark.watermarks.dynamic.guard_file import FORMAT, MOST_DECIMALS
@@ -50,10 +54,17 @@ def guard_parameters(version: Version, commitment: Commitment) -> MarkParameters
     return parameters
 
 
-def opened_guard(guard: Protection, key: KeyFile, *, client: str = "") -> MarkKey:
+def opened_guard(
+    guard: Protection, key: KeyFile, *, client: str = "", client_binding: str = ""
+) -> MarkKey:
     """The opened key of a guard, or of one of its clients. Raises what `check_opens` raises."""
     check_opens(key, guard.commitment)
-    return MarkKey.open(key, binding=bytes.fromhex(guard.commitment.binding), client=client)
+    return MarkKey.open(
+        key,
+        binding=bytes.fromhex(guard.commitment.binding),
+        client=client,
+        client_binding=bytes.fromhex(client_binding),
+    )
 
 
 @transaction.atomic
@@ -194,8 +205,9 @@ def guard_finish(
     job_finish(job=job, record=record)
 
 
+@transaction.atomic
 def client_add(*, actor: Actor, guard: Protection, name: str, key: KeyFile) -> GuardClient:
-    """Give a client of the API key bits of their own, and keep the commitment to them.
+    """Give a client of the API key bits of their own, and enter the commitment to them in the log.
 
     The key file is opened here and not kept. Raises ProtectionError.
     """
@@ -233,7 +245,7 @@ def public_configuration(guard: Protection) -> dict[str, Any]:
         "thresholds": settings["thresholds"],
         "decimals": settings["decimals"],
         "top_k": settings["topK"],
-        "clients": [client.name for client in guard.clients.filter(ended_at=None)],
+        "clients": dict(guard.clients.filter(ended_at=None).values_list("name", "binding")),
         "valid_from": _day(guard.valid_from),
         "valid_until": _day(guard.valid_until),
     }
@@ -245,11 +257,40 @@ def configuration_name(guard: Protection) -> str:
 
 
 def _client_create(actor: Actor, guard: Protection, name: str, key: KeyFile) -> GuardClient:
-    client = GuardClient(guard=guard, name=name, created_by=actor.name)
-    validate(client, ProtectionError, exclude=["commitment"])
-    client.commitment = opened_guard(guard, key, client=name).commitment()
+    client = GuardClient(
+        guard=guard, name=name, binding=secrets.token_hex(32), created_by=actor.name
+    )
+    validate(client, ProtectionError, exclude=["commitment", "certificate_id"])
+    opened = opened_guard(guard, key, client=name, client_binding=client.binding)
+    client.commitment = opened.commitment()
+    client.certificate_id = _register(client)
     client.save()
     return client
+
+
+def _register(client: GuardClient) -> uuid.UUID:
+    guard = client.guard
+    version, commitment = guard.source, guard.commitment
+    certificate = certificate_issue(
+        organisation_id=guard.organisation_id,
+        kind=REGISTRATION,
+        title=f"{version}: client {client.name} of the guard {commitment.digest[:12]}…",
+        statement=Registration(
+            model_digest=version.root_digest,
+            model_name=version.model.name,
+            version=version.number,
+            organisation=guard.organisation.name,
+            commitment=client.commitment,
+            binding=client.binding,
+            scheme=commitment.scheme,
+            parameters={
+                **commitment.parameters, "client": client.name, "guard": commitment.digest,
+            },
+            registered_at=timezone.now(),
+        ),
+    )  # fmt: skip
+    made: uuid.UUID = certificate.id
+    return made
 
 
 def is_guarding(commitment: Commitment) -> bool:

@@ -196,9 +196,9 @@ class Unlock(models.Model):
 class GuardClient(models.Model):
     """One client of a guarded API, who gets answers under key bits of their own.
 
-    `commitment` tells those bits apart without giving them away; whoever holds the guard's key
-    file can compute it. A client that ended is kept, and its name with it: the same name would
-    give the same bits to somebody else.
+    `commitment` tells those bits apart without giving them away. `binding` was drawn here when the
+    client was added and goes into them, so that nobody can search for a name whose bits happen to
+    suit a suspect; both stand in the log. A client that ended is kept, for what they copied.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -212,7 +212,9 @@ class GuardClient(models.Model):
             )
         ],
     )
+    binding = models.CharField(max_length=64)
     commitment = models.CharField(max_length=64)
+    certificate_id = models.UUIDField()
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -224,7 +226,7 @@ class GuardClient(models.Model):
                 fields=["guard", "name"],
                 name="a_guard_has_a_client_once",
                 violation_error_message="This guard has, or had, a client of that name. "
-                "Another name gives other key bits.",
+                "Choose another name.",
             )
         ]
 

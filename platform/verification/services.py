@@ -370,13 +370,16 @@ def _registration(protection: Protection) -> tuple[int, str]:
         raise VerificationError(
             "This protection is not finished.", hint="Wait for its job, then start the run."
         )
-    certificate = Certificate.objects.get(id=protection.registration_certificate_id)
-    entry = certificate_entry_of(certificate)
-    if entry is None:
+    clients = protection.clients.values_list("certificate_id", flat=True)
+    certificates = Certificate.objects.in_bulk([protection.registration_certificate_id, *clients])
+    if not all(certificate_entry_of(one) for one in certificates.values()):
         raise VerificationError(
-            "The protection's registration is not in the log yet.",
+            "The protection's registration, or a client's, is not in the log yet.",
             hint="It takes a few seconds; then start the run.",
         )
+    certificate = certificates[protection.registration_certificate_id]
+    entry = certificate_entry_of(certificate)
+    assert entry is not None
     return entry.index, certificate.digest
 
 
@@ -432,7 +435,7 @@ def _statement(
             "ownerCommitments": Commitment.objects.filter(
                 version__model__organisation=run.organisation_id
             ).count(),
-            **({"client": run.client} if run.client else {}),
+            **_client_told(run),
         },
         evidence_class=run.evidence_class,
         statistic=run.statistic,
@@ -451,6 +454,18 @@ def _statement(
         finished_at=run.finished_at,
         limits=limits(run.method),
     )
+
+
+def _client_told(run: Run) -> dict[str, str]:
+    """Whose key fits best, and where it was committed to."""
+    if not run.client:
+        return {}
+    client = run.protection.clients.get(name=run.client)
+    return {
+        "client": client.name,
+        "clientCommitment": client.commitment,
+        "clientBinding": client.binding,
+    }
 
 
 def _as_list(values: Sequence[float] | None) -> list[float] | None:

@@ -9,6 +9,7 @@ from accounts.actors import ForbiddenError
 from jobs.models import Job, SealedSecret
 from jobs.services import job_fail
 from ledger.models import Certificate
+from ledger.selectors import certificate_statement
 from protection import guard_options, words
 from protection.errors import ProtectionError
 from protection.guards import (
@@ -178,9 +179,22 @@ def test_clients_go_over_to_the_new_key(alice_actor, guard):
     successor = rotated(alice_actor, guard)
     moved = successor.clients.get()
     binding = bytes.fromhex(successor.commitment.binding)
+    drawn = bytes.fromhex(moved.binding)
+    opened = MarkKey.open(OTHER, binding=binding, client="shop", client_binding=drawn)
     assert moved.name == "shop"
-    assert moved.commitment == MarkKey.open(OTHER, binding=binding, client="shop").commitment()
-    assert moved.commitment != shop.commitment
+    assert moved.commitment == opened.commitment() != shop.commitment
+    assert moved.binding != shop.binding
+
+
+def test_a_client_stands_in_the_log_with_what_was_drawn_for_them(alice_actor, guard):
+    shop = factories.guard_client(alice_actor, guard)
+    certificate = Certificate.objects.get(id=shop.certificate_id)
+    told = certificate_statement(certificate)
+    assert (told.commitment, told.binding) == (shop.commitment, shop.binding)
+    assert (told.parameters["client"], told.parameters["guard"]) == (
+        "shop",
+        guard.commitment.digest,
+    )
 
 
 def test_a_successor_that_fails_ends_nothing(alice_actor, guard):
@@ -237,7 +251,9 @@ def test_a_client_is_committed_to_and_the_key_is_not_kept(alice_actor, guard):
     client = factories.guard_client(alice_actor, guard)
     binding = bytes.fromhex(guard.commitment.binding)
     shared = MarkKey.open(KEY, binding=binding)
-    assert client.commitment == MarkKey.open(KEY, binding=binding, client="shop").commitment()
+    drawn = bytes.fromhex(client.binding)
+    opened = MarkKey.open(KEY, binding=binding, client="shop", client_binding=drawn)
+    assert client.commitment == opened.commitment()
     assert client.commitment != shared.commitment()
     rows = str([*GuardClient.objects.values(), *Protection.objects.values()])
     assert KEY.secret.hex() not in rows
@@ -277,7 +293,7 @@ def test_a_configuration_is_all_that_a_server_needs(alice_actor, guard):
         "thresholds": None,
         "decimals": None,
         "top_k": None,
-        "clients": ["app"],
+        "clients": {"app": guard.clients.get(name="app").binding},
         "valid_from": guard.valid_from.date().isoformat(),
         "valid_until": None,
     }

@@ -45,7 +45,8 @@ def guard_and_key(alice_actor, tmp_path):
 def answers_of(guard, key, client=""):
     """What the guarded API says about the training images."""
     images = datasets.load("blots").train.images
-    mark = Guard(opened_guard(guard, key, client=client))
+    drawn = guard.clients.get(name=client).binding if client else ""
+    mark = Guard(opened_guard(guard, key, client=client, client_binding=drawn))
     return mark(predict_probabilities(innocent(), CARD, images), images)
 
 
@@ -101,6 +102,7 @@ def test_the_client_who_leaked_is_named(alice_actor, guard_and_key, tmp_path):
     guard, key = guard_and_key
     for name in ("acme", "bolt", "cogs"):
         client_add(actor=alice_actor, guard=guard, name=name, key=key)
+    ledger_sequence()
     copy = suspect_of(alice_actor, copy_of(answers_of(guard, key, "bolt")), tmp_path)
     run = ran(alice_actor, guard, key, copy)
     assert (run.verdict, run.client, run.rule["clients"]) == ("match", "bolt", 4)

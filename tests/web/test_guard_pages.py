@@ -174,7 +174,7 @@ def test_the_servers_file_is_made_from_the_key_in_one_request(as_bob, alice_acto
     assert "no-store" in response["Cache-Control"]
     told = response.json()
     assert told["key"] == json.loads(KEY.dumps())
-    assert told["clients"] == ["shop"]
+    assert told["clients"] == {"shop": guard.clients.get(name="shop").binding}
     wrong = as_bob.post(address, {"kind": "configuration", "download-key_file": upload(OTHER)})
     assert "does not open the registered commitment" in text(wrong)
     for page in (text(wrong), text(as_bob.get(address))):

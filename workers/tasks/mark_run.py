@@ -71,10 +71,10 @@ def verify(run: Run, rule: MarkRule, work: Work) -> None:
 def _keys(run: Run, rule: MarkRule, file: KeyFile) -> dict[str, MarkKey]:
     """The guard's key, and those of the clients that there were when the rule was fixed."""
     guard = run.protection
-    clients = guard.clients.order_by("created_at").values_list("name", flat=True)
+    clients = guard.clients.order_by("created_at").values_list("name", "binding")
     return {
-        client: opened_guard(guard, file, client=client)
-        for client in ("", *clients[: rule.clients - 1])
+        name: opened_guard(guard, file, client=name, client_binding=binding)
+        for name, binding in (("", ""), *clients[: rule.clients - 1])
     }
 
 

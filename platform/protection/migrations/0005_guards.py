@@ -35,7 +35,9 @@ class Migration(migrations.Migration):
                         ],
                     ),
                 ),
+                ("binding", models.CharField(max_length=64)),
                 ("commitment", models.CharField(max_length=64)),
+                ("certificate_id", models.UUIDField()),
                 ("created_by", models.CharField(max_length=200)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("ended_at", models.DateTimeField(blank=True, null=True)),
@@ -123,7 +125,7 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 fields=("guard", "name"),
                 name="a_guard_has_a_client_once",
-                violation_error_message="This guard has, or had, a client of that name. Another name gives other key bits.",
+                violation_error_message="This guard has, or had, a client of that name. Choose another name.",
             ),
         ),
     ]

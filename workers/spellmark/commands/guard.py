@@ -34,8 +34,10 @@ def add(commands: Any) -> None:
         "--client",
         action="append",
         default=[],
-        metavar="NAME",
-        help="a client with a mark of its own; may be given again",
+        type=_client,
+        metavar="NAME=HEX",
+        help="a client with a mark of its own, with the binding that the registry answered when it "
+        "was added, or without; may be given again",
     )
     new.add_argument("--valid-from", type=_day, help="a day like 2026-01-31")
     new.add_argument("--valid-until", type=_day)
@@ -62,7 +64,7 @@ def _new(options: argparse.Namespace) -> int:
         thresholds=_thresholds(options, MarkKey.open(file, binding=binding)),
         decimals=options.decimals,
         top_k=options.top_k,
-        clients=options.client,
+        clients=dict(options.client),
         valid_from=options.valid_from,
         valid_until=options.valid_until,
     )
@@ -119,6 +121,15 @@ def _show(options: argparse.Namespace) -> int:
     }
     print(json.dumps(told, indent=2))
     return OK
+
+
+def _client(text: str) -> tuple[str, bytes]:
+    """A type of argparse: errors are its own."""
+    name, _, binding = text.partition("=")
+    try:
+        return name, bytes.fromhex(binding)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"“{binding[:40]}” is not hex digits") from None
 
 
 def _binding(text: str | None) -> bytes | None:

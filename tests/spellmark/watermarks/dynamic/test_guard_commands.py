@@ -69,10 +69,11 @@ def test_a_key_needs_classes_and_a_mark_that_makes_sense(tmp_path, capsys):
 def test_it_makes_a_guard_file(tmp_path, key, capsys):
     path = tmp_path / "guard.json"
     given = ["--binding", "00ff", "--decimals", "4", "--top-k", "5", "--valid-until", "2030-01-31"]
-    clients = ["--client", "acme", "--client", "globex"]
+    clients = ["--client", "acme=0aff", "--client", "globex"]
     assert main(["guard", "new", key, *given, *clients, "-o", str(path)]) == 0
     assert "as secret as the key file" in capsys.readouterr().out
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert GuardFile.load(path).clients == {"acme": b"\x0a\xff", "globex": b""}
     guard = GuardFile.load(path).guard("acme")
     assert (guard.decimals, guard.top_k, guard.key.client) == (4, 5, "acme")
     assert main(["guard", "show", str(path)]) == 0

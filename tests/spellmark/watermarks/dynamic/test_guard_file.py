@@ -19,7 +19,7 @@ MORE = {
     "binding": bytes(range(16)),
     "decimals": 4,
     "top_k": 3,
-    "clients": ("acme", "globex"),
+    "clients": {"acme": b"drawn", "globex": b""},
     "valid_from": date(2026, 1, 1),
     "valid_until": date(2026, 12, 31),
 }
@@ -38,7 +38,9 @@ def test_a_file_comes_back_as_it_was_saved(tmp_path):
     assert (again.guard()(answers, inputs) == file.guard()(answers, inputs)).all()
     guard = load_guard(tmp_path / "guard.json", "acme")
     assert (guard.key.client, guard.decimals, guard.top_k) == ("acme", 4, 3)
-    assert guard.key == MarkKey.open(key_file(cells=4), binding=MORE["binding"], client="acme")
+    assert guard.key == MarkKey.open(
+        key_file(cells=4), binding=MORE["binding"], client="acme", client_binding=b"drawn"
+    )
 
 
 def test_the_file_is_for_its_owner_and_never_overwritten(tmp_path):
@@ -68,9 +70,10 @@ def test_the_file_is_for_its_owner_and_never_overwritten(tmp_path):
         (altered(decimals=16), "decimals are a whole number from 0 to 15"),
         (altered(decimals=True), "decimals are a whole number from 0 to 15"),
         (altered(top_k=0), "top k is a whole number from 1 up"),
-        (altered(clients="acme"), "clients are a list"),
-        (altered(clients=["acme", "acme"]), "clients are a list"),
-        (altered(clients=[""]), "clients are a list"),
+        (altered(clients="acme"), "clients are names"),
+        (altered(clients=["acme"]), "clients are names"),
+        (altered(clients={"": "00"}), "clients are names"),
+        (altered(clients={"acme": "secret"}), "clients are names"),
         (altered(valid_from="tomorrow"), "days are written like"),
         (altered(valid_from="2026-02-01", valid_until="2026-01-01"), "in order"),
     ],
@@ -94,7 +97,7 @@ def test_nothing_secret_is_shown():
 
 
 def test_clients_of_the_file_have_keys_of_their_own_and_all_others_share_one():
-    guards = Guards(guard_file_of(more={"clients": ("acme", "globex")}))
+    guards = Guards(guard_file_of(more={"clients": {"acme": b"drawn", "globex": b""}}))
     assert guards("acme") is guards("acme")
     assert guards("stranger") is guards() is guards("")
     answers = answers_of(50)

@@ -50,6 +50,16 @@ def test_clients_differ_in_their_signs_and_share_the_cells():
     assert (shared.projections((1, 8, 8)) == acme.projections((1, 8, 8))).all()
 
 
+def test_what_the_registry_draws_for_a_client_goes_into_their_signs_alone():
+    one, two = (
+        MarkKey.open(key_file(), client="acme", client_binding=drawn) for drawn in (b"1", b"2")
+    )
+    assert one.row(0, 0).tobytes() != two.row(0, 0).tobytes()
+    assert one.commitment() != two.commitment()
+    everybody = MarkKey.open(key_file(), client_binding=b"1")
+    assert everybody.commitment() == MarkKey.open(key_file()).commitment()
+
+
 def test_a_row_has_a_sign_for_every_class_but_the_best():
     key = MarkKey.open(key_file(classes=300))
     row = key.row(0, 7)

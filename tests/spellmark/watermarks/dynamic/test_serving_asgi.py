@@ -186,7 +186,7 @@ def test_nothing_leaves_where_the_app_breaks_off():
 
 
 def test_clients_have_marks_of_their_own():
-    guards = Guards(guard_file_of(more={"clients": ("acme",)}))
+    guards = Guards(guard_file_of(more={"clients": {"acme": b"drawn"}}))
 
     def client_of(scope) -> str:
         return dict(scope["headers"]).get(b"x-client", b"").decode()

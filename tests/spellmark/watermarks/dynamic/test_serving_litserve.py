@@ -20,7 +20,7 @@ SERVER = "tests.spellmark.watermarks.dynamic.lit_server"
 def url(tmp_path_factory):
     folder = tmp_path_factory.mktemp("litserve")
     path = folder / "guard.json"
-    guard_file_of(more={"clients": ("acme",)}).save(path)
+    guard_file_of(more={"clients": {"acme": b"drawn"}}).save(path)
     with served(SERVER, log=folder / "log", GUARD_FILE=str(path)) as url:
         yield url
 
@@ -39,7 +39,10 @@ def test_answers_are_marked(url):
 
 
 def test_answers_in_batches_are_marked_each_for_its_own_client(url):
-    guards = {name: guard_file_of(more={"clients": ("acme",)}).guard(name) for name in ("", "acme")}
+    guards = {
+        name: guard_file_of(more={"clients": {"acme": b"drawn"}}).guard(name)
+        for name in ("", "acme")
+    }
     names = ["", "acme"] * 4
     with ThreadPoolExecutor(8) as pool:
         told = list(

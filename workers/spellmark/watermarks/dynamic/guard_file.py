@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -20,6 +20,7 @@ from spellmark.watermarks.dynamic.mark_key import MarkKey
 FORMAT = "spellmark-guard/v1"
 
 MOST_DECIMALS = 15
+_CLIENTS = "names, each with hex digits from the registry or nothing"
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ class GuardFile:
     binding: what the registry drew after the commitment, or None where it is not registered.
     thresholds: of the cells, float64 (classes, log2 cells), or None for one cell.
     decimals, top_k: how the API shortens its answers, or None.
-    clients: names of the clients that have key bits of their own; all others share one key.
+    clients: the clients that have key bits of their own, by name, each with what the registry drew
+    for it, or nothing; all others share one key.
     valid_from, valid_until: the days for which the key is meant, both included, or None.
 
     Raises GuardFileError.
@@ -46,7 +48,7 @@ class GuardFile:
     thresholds: Thresholds | None = field(default=None, repr=False)
     decimals: int | None = None
     top_k: int | None = None
-    clients: Sequence[str] = ()
+    clients: Mapping[str, bytes] = field(default_factory=dict)
     valid_from: date | None = None
     valid_until: date | None = None
 
@@ -60,15 +62,20 @@ class GuardFile:
             ):
                 upper = "up" if most is None else f"to {most}"
                 _refuse(name, f"a whole number from {least} {upper}, or null")
-        if not all(self.clients) or len(set(self.clients)) != len(self.clients):
-            _refuse("clients", "a list of different names")
+        if not all(self.clients):
+            _refuse("clients", _CLIENTS)
         if self.valid_from and self.valid_until and self.valid_from > self.valid_until:
             _refuse("days", "in order: valid_from is not after valid_until")
 
     def guard(self, client: str = "") -> Guard:
         """The guard for one of the clients, or for everybody else. Raises DynamicMarkError."""
         name = client if client in self.clients else ""
-        key = MarkKey.open(self.key, binding=self.binding, client=name)
+        key = MarkKey.open(
+            self.key,
+            binding=self.binding,
+            client=name,
+            client_binding=self.clients.get(name, b""),
+        )
         return Guard(key, thresholds=self.thresholds, decimals=self.decimals, top_k=self.top_k)
 
     def is_valid_on(self, day: date) -> bool:
@@ -84,7 +91,7 @@ class GuardFile:
             "thresholds": None if self.thresholds is None else self.thresholds.tolist(),
             "decimals": self.decimals,
             "top_k": self.top_k,
-            "clients": list(self.clients),
+            "clients": {name: binding.hex() for name, binding in self.clients.items()},
             "valid_from": self.valid_from.isoformat() if self.valid_from else None,
             "valid_until": self.valid_until.isoformat() if self.valid_until else None,
         }
@@ -185,10 +192,11 @@ def _thresholds(value: Any) -> Thresholds | None:
     return table
 
 
-def _clients(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        _refuse("clients", "a list of different names")
-    return tuple(value)
+def _clients(value: Any) -> dict[str, bytes]:
+    try:
+        return {name: bytes.fromhex(binding) for name, binding in value.items()}
+    except (AttributeError, TypeError, ValueError):
+        _refuse("clients", _CLIENTS)
 
 
 def _day(value: Any) -> date | None:

@@ -32,11 +32,19 @@ class MarkKey:
     _cells: bytes = field(repr=False)
 
     @classmethod
-    def open(cls, file: KeyFile, *, binding: bytes | None = None, client: str = "") -> Self:
+    def open(
+        cls,
+        file: KeyFile,
+        *,
+        binding: bytes | None = None,
+        client: str = "",
+        client_binding: bytes = b"",
+    ) -> Self:
         """Open a key file. Raises DynamicMarkError.
 
         binding: the registry's where the commitment was registered; left out, the commitment
-        itself.
+        itself. client_binding: what the registry drew when the client was added, so that nobody
+        can search for a name whose signs happen to suit a suspect.
         """
         if file.scheme != SCHEME:
             raise DynamicMarkError(
@@ -46,11 +54,12 @@ class MarkKey:
         parameters = MarkParameters.from_dict(file.parameters)
         bound = bytes.fromhex(file.commitment()) if binding is None else binding
 
-        def key(purpose: str) -> bytes:
-            return subkey(file.secret, binding=bound, scheme=SCHEME, purpose=purpose)
+        def key(purpose: str, salt: bytes = b"") -> bytes:
+            return subkey(file.secret, binding=bound + salt, scheme=SCHEME, purpose=purpose)
 
-        suffix = f" for {client}" if client else ""
-        return cls(parameters, client, key(f"tails{suffix}"), key(f"labels{suffix}"), key("cells"))
+        suffix, salt = (f" for {client}", client_binding) if client else ("", b"")
+        tails, labels = (key(purpose + suffix, salt) for purpose in ("tails", "labels"))
+        return cls(parameters, client, tails, labels, key("cells"))
 
     def commitment(self) -> str:
         """64 hex digits that commit to this client's bits, and tell nothing of them.
