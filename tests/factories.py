@@ -174,7 +174,13 @@ def finished_guard(
 
 def guard_done(guard: Protection) -> None:
     """What a worker makes of a guard."""
-    guard_finish(guard=guard, job=claimed(guard.job), thresholds=None, report_card=dict(GUARD_CARD))
+    guard_finish(
+        guard=guard,
+        job=claimed(guard.job),
+        thresholds=None,
+        references=[],
+        report_card=dict(GUARD_CARD),
+    )
     ledger_sequence()
     guard.refresh_from_db()
 

@@ -34,7 +34,8 @@ class GuardInput(serializers.Serializer[Any]):
     """What a guard needs. The key file is sealed for the job and erased when it ends.
 
     How answers are marked stands in the key file and in the commitment. `decimals` and `top_k` say
-    how the API shortens its answers, if it does; `images` cut the cells, where there are any.
+    how the API shortens its answers, if it does. From `images` copies without a mark are made, to
+    compare suspects with, and by them the cells are cut.
     """
 
     commitment = serializers.UUIDField()

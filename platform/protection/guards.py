@@ -80,7 +80,8 @@ def guard_create(
 ) -> Protection:
     """Start the job that measures a guard on the commitment's version.
 
-    images: of the data set's training images, how many to cut the cells by. decimals, top_k: how
+    images: of the data set's training images, how many to make copies without a mark from, and to
+    cut the cells by. decimals, top_k: how
     the API shortens its answers, if it does. Raises ProtectionError and DynamicMarkError.
     """
     return _guard_create(actor, commitment, key, dataset, images, decimals, top_k)
@@ -153,7 +154,7 @@ def _guard_create(
             hint="Guard the version that it was made from.",
         )
     # So that two requests at once make one.
-    Commitment.objects.select_for_update().get(id=commitment.id)
+    Version.objects.select_for_update().get(id=version.id)
     if is_guarding(commitment):
         raise ProtectionError(
             "There is a guard under this key already.", hint="Use it, or make a new key."
@@ -175,7 +176,13 @@ def _guard_create(
         source=version,
         commitment=commitment,
         dataset=dataset,
-        settings={"images": images, "decimals": decimals, "topK": top_k, "thresholds": None},
+        settings={
+            "images": images,
+            "decimals": decimals,
+            "topK": top_k,
+            "thresholds": None,
+            "references": [],
+        },
         job=job,
         created_by=actor.name,
     )
@@ -186,16 +193,18 @@ def guard_finish(
     guard: Protection,
     job: Job,
     thresholds: list[list[float]] | None,
+    references: list[str],
     report_card: dict[str, Any],
 ) -> None:
     """Keep where the cells are cut and what the guard costs, begin its time, and end the job.
 
-    The guard that it replaces gets its end.
+    references: digests of model files in the storage, copies of the unmarked model. The guard that
+    it replaces gets its end.
     """
 
     def record() -> None:
         now = timezone.now()
-        guard.settings["thresholds"] = thresholds
+        guard.settings |= {"thresholds": thresholds, "references": references}
         guard.report_card, guard.valid_from = report_card, now
         guard.save(update_fields=["settings", "report_card", "valid_from"])
         if guard.replaces_id is not None:

@@ -82,8 +82,9 @@ class RotationForm(forms.Form):
         min_value=LEAST_IMAGES,
         max_value=MOST_IMAGES,
         initial=USUAL_IMAGES,
-        label="Images to cut the cells by",
-        help_text="Of the training images. Without cells none are needed.",
+        label="Images to learn from",
+        help_text="Of the training images. Two small networks are copied from the model's unmarked "
+        "answers to them, to compare suspects with; and the cells are cut by them.",
     )
 
 

@@ -39,7 +39,9 @@ def test_a_guard_is_made_measured_and_listed(api, alice_actor):
     assert response.status_code == 202
     told = response.json()
     assert (told["kind"], told["source"], told["result"]) == ("dynamic", "robin/1", None)
-    assert told["settings"] == {"images": 6000, "decimals": 4, "topK": None, "thresholds": None}
+    assert told["settings"] == {
+        "images": 6000, "decimals": 4, "topK": None, "thresholds": None, "references": [],
+    }  # fmt: skip
     assert told["job"]["kind"] == "guard"
     assert error_of(api.post("guards", wanted))["message"].startswith("There is a guard")
     guard_done(Protection.objects.get())

@@ -9,7 +9,12 @@ from config.database import APPEND_ONLY, grant_runtime_role
 from ledger.models import Entry, QueuedEntry
 from ledger.services import ledger_sequence
 from registry.models import Version
-from tests.factories import published_version
+from tests.factories import (
+    finished_guard,
+    finished_mark_run,
+    guard_client,
+    published_version,
+)
 
 
 def _run(statement: str) -> None:
@@ -100,3 +105,11 @@ def test_it_does_its_daily_work(as_runtime_role, alice_actor):
     assert QueuedEntry.objects.count() == 1
     assert ledger_sequence() == 1
     assert Entry.objects.count() == 2
+
+
+def test_a_guard_is_set_up_with_these_rights(as_runtime_role, alice_actor):
+    version = Version.objects.get()
+    guard = finished_guard(alice_actor, version=version)
+    assert guard_client(alice_actor, guard).binding
+    ledger_sequence()
+    assert finished_mark_run(alice_actor, guard=guard).verdict == "match"

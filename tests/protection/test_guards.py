@@ -69,7 +69,9 @@ def test_a_guard_waits_for_a_worker_and_its_key_is_sealed(bob_actor, version):
     guard = create(bob_actor, commit(bob_actor, version), images=500, decimals=4, top_k=3)
     assert (guard.kind, guard.source, guard.result) == ("dynamic", version, None)
     assert (guard.job.kind, guard.job.queue, guard.job.state) == (GUARD_JOB, "gpu", "queued")
-    assert guard.settings == {"images": 500, "decimals": 4, "topK": 3, "thresholds": None}
+    assert guard.settings == {
+        "images": 500, "decimals": 4, "topK": 3, "thresholds": None, "references": [],
+    }  # fmt: skip
     assert (guard.valid_from, guard.protected_version) == (None, None)
     assert guard.registration_certificate_id is None
     rows = str([*Protection.objects.values(), *Job.objects.values()])
@@ -339,7 +341,11 @@ def test_thresholds_are_kept(alice_actor, version):
     guard = create(alice_actor, commit(alice_actor, version, key), key=key)
     cuts = [[0.5]] * 10
     guard_finish(
-        guard=guard, job=factories.claimed(guard.job), thresholds=cuts, report_card={"l1": 0.1}
+        guard=guard,
+        job=factories.claimed(guard.job),
+        thresholds=cuts,
+        references=["ab" * 32],
+        report_card={"l1": 0.1},
     )
     file = guard_configuration(actor=alice_actor, guard=guard, key=key)
     assert file.thresholds.tolist() == cuts

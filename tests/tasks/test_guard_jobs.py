@@ -8,6 +8,7 @@ from jobs.models import Job, SealedSecret
 from ledger.keys import ensure_signing_keys
 from protection.guards import guard_configuration, guard_create
 from protection.models import Protection
+from registry import storage
 from registry.services import (
     commitment_create,
     file_upload,
@@ -56,6 +57,12 @@ def test_a_guard_is_measured_and_its_key_erased(alice_actor, tmp_path):
     assert 0 < report["l1"] <= 0.1
     assert 0 < report["confidence_before"] - report["confidence_after"] <= 0.05
     assert guard.settings["thresholds"] is None
+    copies = [weights.load(storage.path_of(one)) for one in guard.settings["references"]]
+    assert [card.architecture for _, card in copies] == ["small-resnet", "small-mlp"]
+    test = datasets.load("blots").test
+    for copy in copies:
+        right = predict_probabilities(*copy, test.images).argmax(1) == test.labels
+        assert right.mean() > 0.5
     assert guard.protected_version == guard.source
     rows = str([*Protection.objects.values(), *guard.job.lines.values(), *Job.objects.values()])
     assert key.secret.hex() not in rows

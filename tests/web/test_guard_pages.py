@@ -86,7 +86,9 @@ def test_a_commitment_leads_to_the_measuring(as_bob, version):
     assert response.url not in text(as_bob.get(STEP_1))
     guard = Protection.objects.get()
     assert made.url == reverse("web:job", args=[guard.job_id])
-    assert guard.settings == {"images": 500, "decimals": 4, "topK": None, "thresholds": None}
+    assert guard.settings == {
+        "images": 500, "decimals": 4, "topK": None, "thresholds": None, "references": [],
+    }  # fmt: skip
     rows = str([*Protection.objects.values(), *Job.objects.values()])
     assert KEY.secret.hex() not in rows
     assert KEY.secret not in bytes(SealedSecret.objects.get().ciphertext)

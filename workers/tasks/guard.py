@@ -1,6 +1,7 @@
-"""The guard job: where the cells are cut, and what the guard costs."""
+"""The guard job: where the cells are cut, what the guard costs, how copies lean without a mark."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy.typing as npt
 from jobs.sealing import unseal
 from protection.guards import guard_finish, opened_guard
 from protection.models import Protection
+from registry import storage
+from spellmark.attacks.extract.training import Trainer, copy_card
+from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import weights
 from spellmark.training.inference import predict_probabilities
@@ -19,6 +23,9 @@ from tasks.work import Work
 
 Images = npt.NDArray[np.uint8]
 PART = 2000
+# Copies of the unmarked model: what suspects are compared with, beside the model itself.
+NETWORKS = ("small-resnet", "small-mlp")
+EPOCHS, LEAST_STEPS = 6, 300
 
 
 def run(work: Work) -> None:
@@ -35,13 +42,19 @@ def run(work: Work) -> None:
             lambda share, step: work.progress(start + share * (end - start), step),
         )
 
-    thresholds, cut = None, data.train.images[: settings["images"]]
-    if key.parameters.cells > 1:
-        thresholds = calibrate(key, answers(cut, 0, 0.5), cut)
+    known = data.train.images[: settings["images"]]
+    unmarked = answers(known, 0, 0.1)
+    thresholds = calibrate(key, unmarked, known)
+    if thresholds is not None:
         work.log(f"cut the inputs of each class into {key.parameters.cells} cells")
+    with work.scratch() as scratch:
+        references = [
+            _clean_copy(work, card, known, unmarked, number, scratch)
+            for number in range(len(NETWORKS))
+        ]
     report = report_card(
         Guard(key, thresholds=thresholds, decimals=settings["decimals"], top_k=settings["topK"]),
-        answers(data.test.images, 0 if thresholds is None else 0.5, 1),
+        answers(data.test.images, 0.9, 1),
         data.test.labels,
         data.test.images,
     )
@@ -54,8 +67,33 @@ def run(work: Work) -> None:
         guard=guard,
         job=work.job,
         thresholds=None if thresholds is None else thresholds.tolist(),
+        references=references,
         report_card=report.as_dict(),
     )
+
+
+def _clean_copy(
+    work: Work,
+    card: ModelCard,
+    images: Images,
+    unmarked: npt.NDArray[np.float64],
+    number: int,
+    folder: Path,
+) -> str:
+    """The digest of a copy that was made from unmarked answers; the folder keeps it."""
+    path, network = folder / f"reference-{number}.safetensors", NETWORKS[number]
+    if not path.exists():
+        trainer = Trainer(copy_card(card, network), EPOCHS, LEAST_STEPS, seed=number)
+        copy = trainer(
+            images,
+            unmarked,
+            progress=lambda share, step: work.progress(
+                0.1 + 0.8 * (number + share) / len(NETWORKS), f"a copy without a mark, {step}"
+            ),
+        )
+        weights.save(copy, trainer.card, path)
+        work.log(f"a {network} was copied from unmarked answers, to compare suspects with")
+    return storage.put(path.read_bytes())
 
 
 def _answers(

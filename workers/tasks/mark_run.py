@@ -11,12 +11,11 @@ from spellmark.evidence.mark_replay import MarkDisclosure, hear, replay
 from spellmark.evidence.mark_rule import MarkRule, MarkRun
 from spellmark.secrets import KeyFile, permutation, subkey
 from spellmark.suspects.base import SuspectError
-from spellmark.training import weights
 from spellmark.training.datasets import Split
-from spellmark.training.inference import predict_probabilities
-from spellmark.watermarks.dynamic.examine import Questions, choose_questions, signs_of
+from spellmark.watermarks.dynamic.examine import Questions, signs_of
 from spellmark.watermarks.dynamic.mark_key import MarkKey
-from tasks.lock import data_for, model_path
+from tasks.lock import data_for
+from tasks.mark_questions import questions_of
 from tasks.record import Record, suspect_of
 from tasks.work import Work
 from verification import services
@@ -79,23 +78,13 @@ def _keys(run: Run, rule: MarkRule, file: KeyFile) -> dict[str, MarkKey]:
 
 
 def _questions(run: Run, rule: MarkRule, key: MarkKey) -> Questions:
-    source, seed = run.protection.source, bytes.fromhex(run.seed)
-    data = data_for(source, run.dataset)
+    seed, data = bytes.fromhex(run.seed), data_for(run.protection.source, run.dataset)
     drawn = permutation(
         subkey(seed, binding=b"", scheme=run.method, purpose="pool"), len(data.test)
     )
     pool = np.sort(drawn[:POOL])
     images = data.test.images[pool]
-    model, card = weights.load(model_path(source))
-    thresholds = run.protection.settings["thresholds"]
-    chosen = choose_questions(
-        key,
-        None if thresholds is None else np.asarray(thresholds),
-        predict_probabilities(model, card, images),
-        images,
-        seed=seed,
-        wanted=rule.probes,
-    )
+    chosen = questions_of(run.protection, key, images, seed=seed, wanted=rule.probes)
     places = tuple(int(pool[place]) for place in chosen.indices)
     return Questions(places, chosen.images, chosen.asked)
 

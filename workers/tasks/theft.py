@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jobs.sealing import unseal
 from protection.guards import opened_guard
 from protection.models import Rehearsal
@@ -21,10 +19,10 @@ from spellmark.attacks.extract.suite import run_suite
 from spellmark.evidence.mark_rule import MarkRule
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
-from spellmark.training.inference import predict_probabilities
 from spellmark.watermarks.dynamic import Guard
-from spellmark.watermarks.dynamic.examine import choose_questions, examine
+from spellmark.watermarks.dynamic.examine import examine
 from tasks.lock import data_for, model_path
+from tasks.mark_questions import questions_of, thresholds_of
 from tasks.work import Work
 
 # As in a dispute.
@@ -78,8 +76,7 @@ def _suite(work: Work, rehearsal: Rehearsal, folder: Path) -> Callable[..., list
     file = KeyFile.loads(unseal(work.job)["key"])
     model, card = weights.load(model_path(protection.source))
     settings, key = protection.settings, opened_guard(protection, file)
-    cuts = settings["thresholds"]
-    thresholds = None if cuts is None else np.array(cuts, np.float64)
+    thresholds = thresholds_of(protection)
     shortened = {"decimals": settings["decimals"], "top_k": settings["topK"]}
     api, other = (
         guarded(model, card, Guard(one, thresholds=thresholds, **shortened))
@@ -88,11 +85,8 @@ def _suite(work: Work, rehearsal: Rehearsal, folder: Path) -> Callable[..., list
     data = data_for(protection.source, rehearsal.dataset)
     # The owner's test asks about other images than those on which copies are measured.
     half = len(data.test) // 2
-    pool = data.test.images[half:]
-    questions = choose_questions(
-        key, thresholds, predict_probabilities(model, card, pool), pool,
-        seed=hashlib.sha256(rehearsal.id.bytes).digest(), wanted=QUESTIONS,
-    )  # fmt: skip
+    seed = hashlib.sha256(rehearsal.id.bytes).digest()
+    questions = questions_of(protection, key, data.test.images[half:], seed=seed, wanted=QUESTIONS)
     chosen = key.parameters
     rule = MarkRule(
         alpha=ALPHA, probes=len(questions), classes=chosen.classes, cells=chosen.cells,

@@ -1,10 +1,11 @@
 """From answers to evidence: how a suspect leans at each place of a guard's mark.
 
 A place is a class in the answers of one row of the key: of the inputs of one cell whose best class
-is the same. The suspect's probabilities are held against those that the owner's model gives without
-the mark, as far as the suspect shows them; what is left is measured within the inputs of one best
-class, so that a suspect's confidence does not count. Nothing here depends on the key's signs, so
-any choice would leave the test exact. The standard library alone: outsiders redo it.
+is the same. The suspect's probabilities are held against those of the unmarked owner's model
+and of other models that never saw it, as far as the suspect shows them. What is left is measured
+within the inputs of one best class, so that a suspect's confidence does not count. Nothing here
+depends on the key's signs, so any choice would leave the test exact. The standard library alone:
+outsiders redo it.
 """
 
 import math
@@ -40,10 +41,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Question:
-    """What was asked, before any answer: the owner's unmarked answer, and the cell of the input."""
+    """What is known of an input before it is asked about.
+
+    reference: the owner's unmarked answer. cell: of the input. others: what models say of it that
+    never saw a mark, such as copies of the unmarked API: they tell how copies lean by themselves.
+    """
 
     reference: tuple[float, ...]
     cell: int
+    others: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass
@@ -139,10 +145,14 @@ class MarkEvidence:
         elif given == best and self._access.has_tails:
             floor = _floor(answer, self._access, self.classes)
             soft = self._softening()
+            references = (reference, *question.others)
             for other in range(self.classes):
                 if other != best:
-                    shown = _shown(reference[other], floor, self._access)
-                    value = math.log(max(answer[other], floor) + soft) - math.log(shown + soft)
+                    expected = sum(
+                        math.log(_shown(row[other], floor, self._access) + soft)
+                        for row in references
+                    ) / len(references)
+                    value = math.log(max(answer[other], floor) + soft) - expected
                     yield Place("tail", cell, best, other), value
 
     def _softening(self) -> float:

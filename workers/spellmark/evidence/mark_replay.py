@@ -4,7 +4,7 @@ The standard library alone: outsiders verify with this.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -49,15 +49,17 @@ class MarkDisclosure:
     def read(cls, header: Mapping[str, Any]) -> Self:
         """What a transcript's header tells. Raises KeyError, TypeError, ValueError."""
         questions = tuple(
-            Question(tuple(map(float, reference)), int(cell))
-            for reference, cell in zip(header["references"], header["cells"], strict=True)
+            Question(own, int(cell), tuple(others))
+            for (own, *others), cell in zip(
+                _numbers(header["references"]), header["cells"], strict=True
+            )
         )
         return cls(questions, header["signs"])
 
     def as_dict(self) -> dict[str, Any]:
         """The header's part, ready for JSON."""
         return {
-            "references": [question.reference for question in self.questions],
+            "references": [(question.reference, *question.others) for question in self.questions],
             "cells": [question.cell for question in self.questions],
             "signs": self.signs,
         }
@@ -86,6 +88,11 @@ def hear(run: MarkRun, questions: Sequence[Question], exchange: Exchange) -> boo
     )
     run.add(questions[exchange.probe], answer)
     return run.decided
+
+
+def _numbers(references: Any) -> Iterator[list[tuple[float, ...]]]:
+    """For each question the owner's answer and those of the other models."""
+    return ([tuple(map(float, row)) for row in rows] for rows in references)
 
 
 def _rows(rule: MarkRule, questions: Iterable[Question]) -> dict[str, set[tuple[int, int]]]:

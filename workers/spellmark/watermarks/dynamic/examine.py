@@ -1,8 +1,8 @@
 """Asking a suspect about a guard's mark: which inputs, and what its answers say."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -47,13 +47,15 @@ def choose_questions(
     *,
     seed: bytes,
     wanted: int,
+    others: Sequence[Answers] = (),
 ) -> Questions:
     """Questions that tell of as many places of the key as can be, row by row in turn.
 
     reference: the owner's unmarked probabilities, float64 (n, classes), of uint8 images (n, C, H,
     W). The images come in the uniform order that the 32-byte seed gives, those that the owner's
     model is sure of first; with a label channel every second one lies within its margin. The choice
-    depends on the cells, never on a sign. Raises DynamicMarkError.
+    depends on the cells, never on a sign. others: what other models say of the images that never
+    saw the mark; they make weak marks clearer. Raises DynamicMarkError.
     """
     if not len(images) or reference.shape != (len(images), key.parameters.classes):
         raise DynamicMarkError(
@@ -64,10 +66,7 @@ def choose_questions(
     tops = reference.argmax(1)
     found = guard.cells_of(tops, images)
     cells = np.zeros(len(images), np.int64) if found is None else found
-    told = [
-        Question(tuple(map(float, row.round(DIGITS))), int(cell))
-        for row, cell in zip(reference, cells, strict=True)
-    ]
+    told = [Question(_digits(row), int(cell)) for row, cell in zip(reference, cells, strict=True)]
     order = permutation(subkey(seed, binding=b"", scheme=SCHEME, purpose="questions"), len(images))
     margin = key.parameters.label_margin
     close = [n for n in order if margin and is_close(told[n].reference, margin)]
@@ -76,7 +75,10 @@ def choose_questions(
     rows = _in_turn(plain, lambda n: (cells[n], tops[n]))
     pairs = _in_turn(close, lambda n: (cells[n], *np.sort(reference[n].argsort()[-2:])))
     chosen = [n for n in chain.from_iterable(zip_longest(rows, pairs)) if n is not None][:wanted]
-    return Questions(tuple(chosen), images[chosen], tuple(told[n] for n in chosen))
+    asked = tuple(
+        replace(told[n], others=tuple(_digits(answers[n]) for answers in others)) for n in chosen
+    )
+    return Questions(tuple(chosen), images[chosen], asked)
 
 
 def examine(
@@ -106,6 +108,10 @@ def signs_of(key: MarkKey) -> Signs:
         return int(row(place.cell, place.first)[place.other])
 
     return sign
+
+
+def _digits(row: Answers) -> tuple[float, ...]:
+    return tuple(map(float, row.round(DIGITS)))
 
 
 def _in_turn(numbers: list[int], group: Callable[[int], Any]) -> Iterator[int]:
