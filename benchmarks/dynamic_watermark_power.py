@@ -3,8 +3,8 @@
 Fashion-MNIST. The owner's model stands behind a guarded API. Thieves with images of their own steal
 it in several ways, with several networks, and some try to lose the mark. Every copy is put to the
 owner's test, one question after the other, with the usual rule. So is every innocent, under the
-guard's key and under many others. What copies and innocents answered before, with the same settings,
-is taken from benchmarks/cache; `--seed` fills it, so that seeds can be measured side by side.
+guard's key and under many others. What copies and innocents answered before is taken from
+benchmarks/cache; `--seed` fills it, so that seeds can be measured side by side.
 """
 
 import argparse
