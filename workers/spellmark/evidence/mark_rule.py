@@ -107,7 +107,8 @@ class MarkRule:
 
     def p_value_of(self, evidence: float) -> float:
         """The p-value of so much evidence, all looks and keys counted: in [1e-300, 1]."""
-        return max(min(1.0, self.tries * 10.0 ** -min(evidence, 299.0)), SMALLEST_STATED)
+        p: float = 10.0 ** -min(evidence, 299.0)
+        return max(min(1.0, self.tries * p), SMALLEST_STATED)
 
     @property
     def smallest_p(self) -> float:
