@@ -116,6 +116,8 @@ class _Bench:
         self.size, self.quick = size, quick
         data = datasets.load("fashion-mnist")
         self.owners, self.thiefs = data.train[:OWNERS], data.train[OWNERS:]
+        if quick:
+            self.thiefs = self.thiefs[:2_000]
         self.asked, self.test = data.test[:ASKED], data.test[ASKED:]
         self.model = unprotected(self.owners[: 1_500 if quick else OWNERS], 0, quick=quick)
         self.budget = "quick"

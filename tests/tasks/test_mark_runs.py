@@ -107,6 +107,8 @@ def test_the_client_who_leaked_is_named(alice_actor, guard_and_key, tmp_path):
     run = ran(alice_actor, guard, key, copy)
     assert (run.verdict, run.client, run.rule["clients"]) == ("match", "bolt", 4)
     assert "bolt" in run.reason
+    header, _ = read(run_bundle(run).transcript)
+    assert header["signs"].keys() == {"bolt"}
 
 
 def test_a_lost_worker_asks_nothing_twice(alice_actor, guard_and_key, tmp_path, monkeypatch):

@@ -56,7 +56,9 @@ def verify(run: Run, rule: MarkRule, work: Work) -> None:
         raise SuspectError(
             "The suspect gave no usable answer.", kind="bad-answer", hint="Check its address."
         )
-    told = MarkDisclosure.of(rule, asked.asked, signs)
+    # Of the other clients nothing is told: their marks are still in use.
+    fits = so_far.decide().client
+    told = MarkDisclosure.of(rule, asked.asked, {fits: signs[fits]})
     services.run_finish(
         run=run,
         job=work.job,

@@ -164,6 +164,9 @@ def test_the_client_who_leaked_is_named(reference):
     assert decision.verdict == MATCH
     assert decision.client == "client 3"
     assert "client 3" in decision.reason
+    # So others can redo it without the keys of clients who have nothing to do with it.
+    alone = run(reference, marked(reference, key(3)), rule, {"client 3": key(3)})
+    assert (alone.p_value, alone.queries) == (decision.p_value, decision.queries)
 
 
 def test_every_client_costs_a_try(reference, innocent):

@@ -19,8 +19,9 @@ Rows = Mapping[str, Mapping[str, str]]
 class MarkDisclosure:
     """What a transcript tells once the answers are in, so that anyone can redo the test.
 
-    questions: in the order of the probes. signs: of each client's key, the rows that were asked
-    about: by kind, then by “cell/first class”, a text of one `+` or `-` for each class.
+    questions: in the order of the probes. signs: of the key that fits best, by its client's name,
+    the rows that were asked about: by kind, then by “cell/first class”, a text of one `+` or `-`
+    for each class.
     """
 
     questions: tuple[Question, ...]

@@ -174,7 +174,8 @@ class MarkDecision:
 class MarkRun:
     """The rule at work: takes answers one by one, and says when enough is known.
 
-    keys: the signs of each client's key.
+    keys: the signs of each client's key. Once it is known which one fits best, that one alone gives
+    the same p-value, for the rule counts them all.
     """
 
     rule: MarkRule
@@ -183,7 +184,7 @@ class MarkRun:
     _seen: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        if len(self.keys) != self.rule.clients:
+        if not 0 < len(self.keys) <= self.rule.clients:
             raise MarkRuleError(
                 f"The rule is for {self.rule.clients} keys, not for {len(self.keys)}.",
                 hint="Try the keys that the rule was made for.",
