@@ -234,7 +234,9 @@ def run_create(
     check_opens(key, protection.commitment)
     index, digest = _registration(protection)
     rule = rule_for(protection, batch=batch, **choices)
-    batch = 1 if isinstance(rule, MarkRule) else batch
+    if isinstance(rule, MarkRule):
+        _check_classes(suspect, rule)
+        batch = 1
     run_id = uuid.uuid4()
     job = job_create(
         organisation_id=actor.organisation.id,
@@ -262,6 +264,18 @@ def run_create(
         job=job,
         created_by=actor.name,
     )
+
+
+def _check_classes(suspect: Suspect, rule: MarkRule) -> None:
+    config = suspect.config
+    classes = config["card"]["classes"] if suspect.kind == Suspect.Kind.FILE else config["classes"]
+    if classes != rule.classes:
+        raise VerificationError(
+            f"The suspect tells {classes} classes apart, the guarded model {rule.classes}: their "
+            "answers cannot be compared.",
+            hint="Name the suspect with the number of classes that it has, or choose another "
+            "protection.",
+        )
 
 
 def run_rule(run: Run) -> Rule:

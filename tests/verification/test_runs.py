@@ -31,12 +31,14 @@ from spellmark.secrets import KeyFile
 from spellmark.suspects.base import SuspectError
 from tasks.lock import opened_key
 from tests.factories import (
+    GUARD_KEY,
     KEY,
     REPORT_CARD,
     cancelled_run,
     claimed,
     endpoint_suspect,
     failed_run,
+    finished_guard,
     finished_protection,
     finished_run,
     key_file,
@@ -474,3 +476,12 @@ def test_a_bundle_waits_for_the_log(alice_actor, monkeypatch):
 def test_a_run_in_the_queue_has_a_suspect_a_protection_and_no_result(alice_actor):
     run = queued_run(alice_actor)
     assert (run.verdict, run.hits, run.p_value, run.finished_at) == ("", None, None, None)
+
+
+def test_a_suspect_of_other_classes_is_not_held_against_a_guard(alice_actor):
+    guard = finished_guard(alice_actor)
+    config = {"url": "http://127.0.0.1:9", "model": "other", "classes": 7}
+    suspect = services.suspect_endpoint_create(actor=alice_actor, name="other", config=config)
+    with pytest.raises(services.VerificationError, match="7 classes apart, the guarded model 10"):
+        services.run_create(actor=alice_actor, suspect=suspect, protection=guard, key=GUARD_KEY)
+    assert not Run.objects.exists()

@@ -1,11 +1,12 @@
 """What a run's section says that hangs on the run's method: its rule, its result, its meaning."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from disputes.report import wording
 from disputes.report.content import Fact
-from disputes.report.figures import odds, share
+from disputes.report.figures import line, odds, share
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST, DecisionRule
 from spellmark.evidence.keyed_label_test import probe_classes
 from spellmark.evidence.mark_rule import DYNAMIC, MarkRule
@@ -16,11 +17,31 @@ from verification.plots import chance_level, decoy_hits
 
 @dataclass(frozen=True)
 class Wording:
-    """A method in a report. `meaning` gets the run and its verdict, match or no match."""
+    """A method in a report. `meaning` gets the run and its verdict, match or no match, `access` the
+    levels of information that the suspect gave.
+    """
 
     meaning: Callable[[Run, str], str]
-    rule: Callable[[Any], tuple[Fact, ...]]
+    rule: Callable[[Run, Any], tuple[Fact, ...]]
     result: Callable[[Run], tuple[Fact, ...]]
+    access: Callable[[Sequence[str]], tuple[str, ...]]
+
+
+def _labels_alone(levels: Sequence[str]) -> tuple[str, ...]:
+    return tuple(wording.ACCESS_LEVELS.get(level, level) for level in levels)
+
+
+def _probes(run: Run, rule: DecisionRule) -> tuple[Fact, ...]:
+    return (
+        Fact(
+            "Probes",
+            (
+                f"{rule.probes:,} images of {line(run.dataset)}; with fewer than "
+                f"{rule.minimum_probes:,} answered under every key the run is inconclusive",
+            ),
+        ),
+        Fact("Queries", (f"at most {rule.query_cap:,}, of up to {run.batch:,} images each",)),
+    )
 
 
 def _labels_meaning(run: Run, known: str) -> str:
@@ -38,7 +59,7 @@ def _labels_meaning(run: Run, known: str) -> str:
     )
 
 
-def _labels_rule(rule: DecisionRule) -> tuple[Fact, ...]:
+def _labels_rule(run: Run, rule: DecisionRule) -> tuple[Fact, ...]:
     least, shown = share(rule.smallest_p), probe_classes(rule.classes, rule.probes)
     of = f"{rule.classes:,} classes" if shown == rule.classes else f"{shown} of {rule.classes:,}"
     return (
@@ -56,6 +77,7 @@ def _labels_rule(rule: DecisionRule) -> tuple[Fact, ...]:
                 "permutations",
             ),
         ),
+        *_probes(run, rule),
     )
 
 
@@ -87,7 +109,7 @@ def _rank_meaning(run: Run, known: str) -> str:
     )
 
 
-def _rank_rule(rule: DecisionRule) -> tuple[Fact, ...]:
+def _rank_rule(run: Run, rule: DecisionRule) -> tuple[Fact, ...]:
     least = share(rule.smallest_p)
     return (
         Fact(
@@ -101,6 +123,7 @@ def _rank_rule(rule: DecisionRule) -> tuple[Fact, ...]:
                 "decoy keys may do as well as the true key",
             ),
         ),
+        *_probes(run, rule),
     )
 
 
@@ -131,7 +154,7 @@ def _mark_meaning(run: Run, known: str) -> str:
     )
 
 
-def _mark_rule(rule: MarkRule) -> tuple[Fact, ...]:
+def _mark_rule(run: Run, rule: MarkRule) -> tuple[Fact, ...]:
     keys = "one key" if rule.clients == 1 else f"{rule.clients:,} keys, one for each client"
     looks = ", ".join(f"{look:,}" for look in rule.looks)
     return (
@@ -146,6 +169,10 @@ def _mark_rule(rule: MarkRule) -> tuple[Fact, ...]:
         Fact(
             "A match asks for",
             (f"p ≤ {share(rule.alpha)}, at any of these looks; the run ends there",),
+        ),
+        Fact(
+            "Queries",
+            (f"at most {rule.query_cap:,}, of one image of {line(run.dataset)} each, as it is",),
         ),
     )
 
@@ -177,7 +204,7 @@ def _at_or_above(run: Run) -> int:
 
 
 BY_METHOD = {
-    KEYED_LABELS: Wording(_labels_meaning, _labels_rule, _labels_result),
-    RANDOM_KEY_TEST: Wording(_rank_meaning, _rank_rule, _rank_result),
-    DYNAMIC: Wording(_mark_meaning, _mark_rule, _mark_result),
+    KEYED_LABELS: Wording(_labels_meaning, _labels_rule, _labels_result, _labels_alone),
+    RANDOM_KEY_TEST: Wording(_rank_meaning, _rank_rule, _rank_result, _labels_alone),
+    DYNAMIC: Wording(_mark_meaning, _mark_rule, _mark_result, tuple),
 }

@@ -89,15 +89,7 @@ def _rule(run: Run) -> Table:
             Fact("Run id", (str(run.id),), mono=True),
             Fact("Method", (f"{method_name(run.method)} ({run.method})",)),
             Fact("False-positive rate α", (f"{share(rule.alpha)}, that is {odds(rule.alpha)}",)),
-            *BY_METHOD[run.method].rule(rule),
-            Fact(
-                "Probes",
-                (
-                    f"{rule.probes:,} images of {line(run.dataset)}; with fewer than "
-                    f"{rule.minimum_probes:,} answered under every key the run is inconclusive",
-                ),
-            ),
-            Fact("Queries", (f"at most {rule.query_cap:,}, of up to {run.batch:,} images each",)),
+            *BY_METHOD[run.method].rule(run, rule),
             Fact("Random seed", (run.seed,), mono=True),
             Fact("Fixed", (f"{time(run.created_at)}, by {line(run.created_by)}",)),
         ),
@@ -120,7 +112,7 @@ def _result(item: RunEvidence) -> Table:
     ended = run.finished_at or run.job.finished_at
     facts += [
         Fact("Queries sent", (sent or "none",)),
-        Fact("Access level", tuple(wording.ACCESS_LEVELS.get(level, level) for level in levels)),
+        Fact("Access level", BY_METHOD[run.method].access(levels)),
         Fact("Ended", (time(ended),) if ended else ()),
     ]
     return Table("What came back", _told(*facts))
