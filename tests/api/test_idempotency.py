@@ -83,6 +83,7 @@ def test_the_record_holds_no_secret(api, alice_actor):
 
 
 def test_jobs_are_started_once(api, alice_actor, world):
+    protections = Protection.objects.count()
     protection = _commit_and_lock(api, alice_actor)
     assert _commit_and_lock(api, alice_actor) == protection
     body = {
@@ -99,7 +100,7 @@ def test_jobs_are_started_once(api, alice_actor, world):
     assert [answer.status_code for answer in reports] == [202, 202]
     assert reports[0].json() == reports[1].json()
     assert (Job.objects.count(), Run.objects.count()) == (jobs + 2, runs + 1)
-    assert Protection.objects.count() == 2
+    assert Protection.objects.count() == protections + 1
 
 
 def _commit_and_lock(api, actor) -> dict:
