@@ -108,7 +108,8 @@ class Theft(NamedTuple):
     label: str
     sentence: str
     told: str
-    copy: str
+    network: str
+    queries: str
     accuracy: str
     verdict: str
     p_value: float | None
@@ -127,7 +128,8 @@ def thefts(results: Sequence[Mapping[str, Any]]) -> list[Theft]:
                 for name, value in one["details"].items()
                 if name not in ("reason", "client")
             ),
-            f"{one['architecture']}, {one['queries']:,} queries",
+            one["architecture"],
+            f"{one['queries']:,}",
             f"{one['accuracy']:.1%}",
             one["verdict"],
             one["p_value"],

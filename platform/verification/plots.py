@@ -17,6 +17,8 @@ from verification.models import Run
 WIDTH, HEIGHT = 640, 250
 LEFT, RIGHT, TOP, FLOOR = 52, 628, 44, 200
 MOST_BARS = 100
+# It has no legend above it.
+GROWTH_TOP = 18
 
 
 def run_plot(run: Run) -> str:
@@ -130,7 +132,7 @@ def growth_plot(run: Run) -> str:
     growth, line = run.growth, MarkRule(**run.rule).line
     most = math.ceil(max(line, *growth)) + 1
     scale_x = (RIGHT - LEFT) / len(growth)
-    scale_y = (FLOOR - TOP) / most
+    scale_y = (FLOOR - GROWTH_TOP) / most
 
     def x(answer: int) -> float:
         return round(LEFT + answer * scale_x, 1)

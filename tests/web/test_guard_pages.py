@@ -246,7 +246,12 @@ def test_a_theft_is_rehearsed_and_its_outcome_shown(as_bob, guard, address):
     ]  # fmt: skip
     rehearsal.save()
     page = text(as_bob.get(address))
-    for told in ("Copy from probabilities", "small-resnet, 8,000 queries", "88.4%", "match"):
+    for told in (
+        "Copy from probabilities",
+        "small-resnet<br><small>8,000 queries",
+        "88.4%",
+        "match",
+    ):
         assert told in page
     assert "Watch its job" not in page
 
