@@ -34,10 +34,11 @@ from spellmark.secrets import KeyFile
 
 LOCK_JOB = "key-lock"
 PROMPT_LOCK_JOB = "prompt-lock"
+THEFT_JOB = "guard-thefts"
 ATTACKS_JOBS = {
     "key-lock": "key-lock-attacks",
     "prompt-lock": "prompt-lock-attacks",
-    "dynamic": "guard-thefts",
+    "dynamic": THEFT_JOB,
 }
 TRIAL_JOB = "spell-trial"
 

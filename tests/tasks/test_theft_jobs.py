@@ -102,7 +102,7 @@ def test_thefts_that_cannot_be_run_are_told(alice_actor: Actor, tmp_path: Path, 
 
     monkeypatch.setattr(theft, "run_suite", refuse)
     rehearsal, _ = _rehearsal(alice_actor, tmp_path, *list(ATTACKS)[:2])
-    with pytest.raises(AttackError, match="None of these thefts"):
+    with pytest.raises(AttackError, match="None of these attacks can be run"):
         theft.run(Work(factories.claimed(rehearsal.job)))
     lines = [line.text for line in rehearsal.job.lines.all()]
     assert sum("Nothing to be had" in line for line in lines) == 2

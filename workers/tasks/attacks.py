@@ -1,22 +1,20 @@
 """The attack job: what a thief of a locked model would reach, and at what cost."""
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from jobs.sealing import unseal
 from protection.models import Protection, Rehearsal
-from protection.services import attacks_finish
-from spellmark.attacks.attack import AttackError, AttackResult
+from spellmark.attacks.attack import AttackResult
 from spellmark.attacks.key_lock import suite as key_lock
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.opened_key import OpenedKey
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
 from tasks.lock import data_for, model_path, opened_key
+from tasks.rehearsing import rehearse
 from tasks.work import Work
 
 # An editor is slow, and so many images tell an accuracy to a point or two.
@@ -25,37 +23,11 @@ MOST_EDITED = 1000
 
 def run(work: Work) -> None:
     """Attack the protection's locked version, and keep what came of it."""
-    rehearsal = Rehearsal.objects.select_related(
-        "protection__source__model", "protection__result__model", "protection__commitment"
-    ).get(job=work.job)
-    with work.scratch() as scratch:
-        results = _attack(work, rehearsal, scratch)
-        if not results:
-            raise AttackError(
-                "None of these attacks can be run on this lock.", hint="The log says why."
-            )
-        work.check()
-        attacks_finish(rehearsal=rehearsal, job=work.job, results=results)
+    rehearse(work, _suite, _line)
 
 
-def _attack(work: Work, rehearsal: Rehearsal, folder: Path) -> list[dict[str, Any]]:
-    """All attacks, one by one; the folder keeps what a lost worker had done."""
-    suite = _suite(work, rehearsal, folder)
-    results: list[dict[str, Any]] = []
-    for number, name in enumerate(rehearsal.attacks):
-        kept = folder / f"{name}.json"
-        if not kept.exists():
-            show = _progress(work, number, len(rehearsal.attacks))
-            try:
-                found = suite(attacks=[name], budget=rehearsal.budget, progress=show)
-            except AttackError as error:
-                work.log(f"{name}: {error.message}")
-                found = []
-            for result in found:
-                work.log(f"{result.name}, {result.labels_used} labels: {result.accuracy:.1%}")
-            kept.write_text(json.dumps([asdict(result) for result in found]))
-        results += json.loads(kept.read_text())
-    return results
+def _line(result: AttackResult) -> str:
+    return f"{result.name}, {result.labels_used} labels: {result.accuracy:.1%}"
 
 
 def _suite(work: Work, rehearsal: Rehearsal, folder: Path) -> Callable[..., list[AttackResult]]:
@@ -106,10 +78,3 @@ def _thiefs_images(work: Work, rehearsal: Rehearsal, data: datasets.Dataset) -> 
         return data.train[seen:]
     work.log("the lock was trained on all images of this data set, so the thief has the same ones")
     return data.train
-
-
-def _progress(work: Work, number: int, count: int) -> Callable[[float, str], None]:
-    def show(share: float, step: str) -> None:
-        work.progress((number + share) / count, step)
-
-    return show

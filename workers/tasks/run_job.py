@@ -10,7 +10,14 @@ from disputes.services import REPORT_JOB
 from jobs import services
 from protection.editors import EDITOR_JOB
 from protection.guards import GUARD_JOB
-from protection.services import ATTACKS_JOBS, LOCK_JOB, PROMPT_LOCK_JOB, TRIAL_JOB, trials_forget
+from protection.services import (
+    ATTACKS_JOBS,
+    LOCK_JOB,
+    PROMPT_LOCK_JOB,
+    THEFT_JOB,
+    TRIAL_JOB,
+    trials_forget,
+)
 from protection.unlocks import UNLOCK_JOB, unlocks_forget
 from spellmark.errors import SpellmarkError
 from tasks import (
@@ -33,8 +40,8 @@ HANDLERS: dict[str, Callable[[Work], None]] = {
     LOCK_JOB: lock.run,
     PROMPT_LOCK_JOB: lock.run,
     TRIAL_JOB: spell_trial.run,
-    **{job: attacks.run for kind, job in ATTACKS_JOBS.items() if kind != "dynamic"},
-    ATTACKS_JOBS["dynamic"]: theft.run,
+    **dict.fromkeys(ATTACKS_JOBS.values(), attacks.run),
+    THEFT_JOB: theft.run,
     EDITOR_JOB: editor_training.run,
     UNLOCK_JOB: unlock.run,
     GUARD_JOB: guard.run,
