@@ -24,12 +24,14 @@ SCALE = 0.5
 UNITS = 64
 LEAST_CENTRED = 3
 
+TAIL, LABEL = "tail", "label"
+
 
 @dataclass(frozen=True, order=True)
 class Place:
     """Where a sign of the key shows.
 
-    kind: `tail`, or `label` for the label channel. first: the best class, or the lower one of a
+    kind: TAIL, or LABEL for the label channel. first: the best class, or the lower one of a
     close pair. other: the class whose probability leans, or the higher one of the pair.
     """
 
@@ -78,7 +80,7 @@ class MarkEvidence:
     strength: int
     label_margin: int
     _answers: list[tuple[Question, Row]] = field(default_factory=list)
-    _leans: dict[Place, _Lean] = field(default_factory=dict)
+    _leans: dict[int, dict[Place, _Lean]] = field(default_factory=lambda: defaultdict(dict))
 
     def __post_init__(self) -> None:
         self._reader = AccessReader(self.classes)
@@ -108,32 +110,28 @@ class MarkEvidence:
         return _best(question.reference)
 
     def leans(self, first: int | None = None) -> dict[Place, float]:
-        """How the suspect leans at each place that was seen, in (-1, 1), in the order of places.
+        """How the suspect leans at each place that was seen, in (-1, 1).
 
         first: only places in answers of this best class, and of pairs with it as the lower one.
         """
-        groups: dict[tuple[str, int], list[Place]] = defaultdict(list)
-        for place in sorted(self._leans):
-            if first is None or place.first == first:
-                groups[place.kind, place.first].append(place)
+        chosen = self._leans.values() if first is None else [self._leans[first]]
         found = {}
-        for (kind, _), places in groups.items():
-            means = {place: self._leans[place].mean for place in places}
-            if kind == "label":
-                for place, mean in means.items():
-                    found[place] = math.tanh(mean * math.sqrt(self._leans[place].count))
-                continue
-            middle = median(means.values()) if len(means) >= LEAST_CENTRED else 0.0
-            found |= {place: math.tanh((mean - middle) / SCALE) for place, mean in means.items()}
+        for places in chosen:
+            tails = {place: places[place].mean for place in sorted(places) if place.kind == TAIL}
+            for place in sorted(places.keys() - tails.keys()):
+                lean = places[place]
+                found[place] = math.tanh(lean.mean * math.sqrt(lean.count))
+            middle = median(tails.values()) if len(tails) >= LEAST_CENTRED else 0.0
+            found |= {place: math.tanh((mean - middle) / SCALE) for place, mean in tails.items()}
         return found
 
     def count(self, place: Place) -> int:
         """How many answers told of the place."""
-        return self._leans[place].count
+        return self._leans[place.first][place].count
 
     def _weigh(self, question: Question, answer: Row) -> None:
         for place, value in self._told(question, answer):
-            self._leans.setdefault(place, _Lean()).add(value)
+            self._leans[place.first].setdefault(place, _Lean()).add(value)
 
     def _told(self, question: Question, answer: Row) -> Iterator[tuple[Place, float]]:
         reference, cell, given = question.reference, question.cell, _best(answer)
@@ -141,7 +139,7 @@ class MarkEvidence:
         if self.label_margin and is_close(reference, self.label_margin):
             low, high = sorted((best, second))
             if given in (low, high):
-                yield Place("label", cell, low, high), ((given == high) - (best == high)) * 1.0
+                yield Place(LABEL, cell, low, high), ((given == high) - (best == high)) * 1.0
         elif given == best and self._access.has_tails:
             floor = _floor(answer, self._access, self.classes)
             soft = self._softening()
@@ -153,7 +151,7 @@ class MarkEvidence:
                         for row in references
                     ) / len(references)
                     value = math.log(max(answer[other], floor) + soft) - expected
-                    yield Place("tail", cell, best, other), value
+                    yield Place(TAIL, cell, best, other), value
 
     def _softening(self) -> float:
         """What is added before logarithms: differences far below the mark's mass say nothing."""

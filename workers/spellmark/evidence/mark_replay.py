@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from spellmark.evidence.mark_evidence import Place, Question
+from spellmark.evidence.mark_evidence import LABEL, TAIL, Place, Question
 from spellmark.evidence.mark_rule import MarkDecision, MarkRule, MarkRun, Signs
 from spellmark.evidence.transcript import Exchange
 
@@ -100,14 +100,14 @@ def _rows(rule: MarkRule, questions: Iterable[Question]) -> dict[str, set[tuple[
     rows: dict[str, set[tuple[int, int]]] = defaultdict(set)
     for question in questions:
         order = sorted(range(rule.classes), key=lambda place: -question.reference[place])
-        rows["tail"].add((question.cell, order[0]))
+        rows[TAIL].add((question.cell, order[0]))
         if rule.label_margin:
-            rows["label"].add((question.cell, min(order[:2])))
+            rows[LABEL].add((question.cell, min(order[:2])))
     return rows
 
 
 def _has_sign(kind: str, first: int, other: int) -> bool:
-    return other > first if kind == "label" else other != first
+    return other > first if kind == LABEL else other != first
 
 
 def _looked_up(rows: Rows) -> Signs:

@@ -10,6 +10,7 @@ Plain integers and the standard library alone: outsiders redo the test with it.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -71,13 +72,14 @@ def chernoff_bound(sizes: Iterable[int], statistic: int) -> float:
 
     Chernoff's bound; Hoeffding's is the same with the cosh bounded from above.
     """
-    chosen = list(sizes)
-    energy = sum(size * size for size in chosen)
+    # As many terms as there are different sizes, however many places.
+    chosen = Counter(sizes)
+    energy = sum(count * size * size for size, count in chosen.items())
     if statistic <= 0 or not energy:
         return 1.0
 
     def exponent(t: float) -> float:
-        return sum(_log_cosh(t * size) for size in chosen) - t * statistic
+        return sum(n * _log_cosh(t * size) for size, n in chosen.items()) - t * statistic
 
     # Convex in t: the best one lies between zero and a few times where Hoeffding's lies.
     low, high = 0.0, statistic / energy

@@ -90,10 +90,16 @@ class MarkKey:
         Each value of an area has the area's random sign: areas of the last two sides of an image,
         each channel for itself, or pieces of anything else.
         """
-        areas = _areas(shape)
-        count = self.parameters.cells.bit_length() - 1
-        signs = [_signs(stream(self._cells, areas.max() + 1, row=n)) for n in range(count)]
-        return np.array([row[areas] for row in signs], np.float64).reshape(count, areas.size)
+        return _projections(self._cells, self.parameters.cells.bit_length() - 1, shape)
+
+
+@lru_cache(maxsize=16)
+def _projections(key: bytes, count: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    areas = _areas(shape)
+    signs = [_signs(stream(key, areas.max() + 1, row=n)) for n in range(count)]
+    table = np.array([row[areas] for row in signs], np.float64).reshape(count, areas.size)
+    table.flags.writeable = False
+    return table
 
 
 def _areas(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
