@@ -36,7 +36,13 @@ from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
 from spellmark.training.datasets import Split
 from spellmark.training.inference import predict_probabilities
-from spellmark.watermarks.dynamic.examine import Questions, choose_questions, examine, signs_of
+from spellmark.watermarks.dynamic.examine import (
+    Questions,
+    choose_questions,
+    examine,
+    rule_for,
+    signs_of,
+)
 from spellmark.watermarks.dynamic.guard import Guard
 from spellmark.watermarks.dynamic.mark_key import MarkKey
 from spellmark.watermarks.dynamic.parameters import SCHEME, MarkParameters
@@ -152,7 +158,7 @@ class _Bench:
 
     def decided(self, key: MarkKey, table: Sequence[Sequence[float]]) -> MarkDecision:
         """The owner's test on what a suspect answered, with the usual rule."""
-        run = MarkRun(rule_of(key), {"": signs_of(key)})
+        run = MarkRun(rule_for(key.parameters), {"": signs_of(key)})
         for question, row in zip(self.questions(key, run.rule.probes).asked, table, strict=True):
             run.add(question, row)
             if run.decided:
@@ -218,7 +224,7 @@ class _Bench:
 
     def _theft(self, name: str, network: str, seed: int) -> list[dict[str, Any]]:
         key, tables = key_of(seed), []
-        images = self.questions(key, rule_of(key).probes).images
+        images = self.questions(key, rule_for(key.parameters).probes).images
 
         def examined(answer: Answer) -> MarkDecision:
             tables.append(answer(images).round(DIGITS).tolist())
@@ -259,7 +265,7 @@ class _Bench:
     def _innocent(self, family: str, number: int) -> dict[str, Any]:
         def measure() -> dict[str, Any]:
             suspect, network, accuracy = self._innocent_model(family, number)
-            images = self.questions(key_of(0), rule_of(key_of(0)).probes).images
+            images = self.questions(key_of(0), rule_for(key_of(0).parameters).probes).images
             print(f"{family} {number} ({network}): accuracy {accuracy:.3f}", flush=True)
             told = {"family": family, "network": network, "accuracy": accuracy}
             return {**told, "answers": suspect(images).round(DIGITS).tolist()}
@@ -291,7 +297,7 @@ class _Bench:
     def _p_values(self, table: Sequence[Sequence[float]]) -> list[float]:
         """The p-value of a whole run under each of many keys, from the same answers."""
         keys = {str(n): key_of(10_000 + n) for n in range(self.size.keys)}
-        one = rule_of(keys["0"])
+        one = rule_for(keys["0"].parameters)
         run = MarkRun(
             replace(one, clients=len(keys)), {name: signs_of(key) for name, key in keys.items()}
         )
@@ -320,7 +326,7 @@ class _Bench:
         """One innocent's and one weak copy's exact p-value beside that of drawn keys."""
         key, chance = key_of(0), np.random.default_rng(0)
         signs = signs_of(key)
-        run = MarkRun(rule_of(key), {"": signs})
+        run = MarkRun(rule_for(key.parameters), {"": signs})
         questions = self.questions(key, 64)
         # A tenth of the usual mark, so that drawn keys can come as far.
         weak = MarkKey.open(KeyFile(SCHEME, replace(key.parameters, strength=3).as_dict(),
@@ -369,7 +375,7 @@ class _Bench:
         self, api: Answer, key: MarkKey, *, queries: int = 8_000, probes: int = 256
     ) -> Heist:
         questions = self.questions(key, probes)
-        rule = replace(rule_of(key), probes=probes)
+        rule = replace(rule_for(key.parameters), probes=probes)
         return Heist(
             api, None, CARD, self.thiefs, None, self.test[:2_000],
             lambda answer: examine(answer, questions, rule, {"": key}),
@@ -386,15 +392,6 @@ def key_of(number: int, **parameters: int) -> MarkKey:
     """The key of this number, for ten classes and with the usual strength."""
     told = MarkParameters(classes=CARD.classes, **parameters)
     return MarkKey.open(KeyFile(SCHEME, told.as_dict(), key_secret(number), bytes(32)), binding=b"")
-
-
-def rule_of(key: MarkKey) -> MarkRule:
-    """The usual rule for a guard with this key."""
-    told = key.parameters
-    return MarkRule(
-        classes=told.classes, cells=told.cells, strength=told.strength,
-        label_margin=told.label_margin,
-    )  # fmt: skip
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -301,12 +301,7 @@ def finished_run(actor: Actor, *, verdict: str = "match", **choices: object) -> 
         job=job,
         decision=decision,
         disclosure=told,
-        suspect_description={
-            "kind": "endpoint",
-            "protocol": "open-inference-v2",
-            "url": run.suspect.config["url"],
-            "model": run.suspect.config["model"],
-        },
+        suspect_description=_described(run.suspect),
     )
     ledger_sequence()
     return run
@@ -357,15 +352,15 @@ def finished_mark_run(
         job=job,
         decision=decision,
         disclosure=told,
-        suspect_description={
-            "kind": "endpoint",
-            "protocol": "open-inference-v2",
-            "url": suspect.config["url"],
-            "model": suspect.config["model"],
-        },
+        suspect_description=_described(suspect),
     )
     ledger_sequence()
     return run
+
+
+def _described(suspect: Suspect) -> dict[str, object]:
+    told = {name: suspect.config[name] for name in ("url", "model")}
+    return {"kind": "endpoint", "protocol": "open-inference-v2", **told}
 
 
 def _sure_answers(seed: int, count: int) -> np.ndarray:

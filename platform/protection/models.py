@@ -89,7 +89,7 @@ class Protection(models.Model):
 
 
 class Rehearsal(models.Model):
-    """Attacks that the owner ran on their own lock, and what they reached.
+    """Attacks that the owner ran on their own protection, and what they reached.
 
     All of them are kept: two rehearsals with other images or budgets do not compare, and a lucky
     one must not hide a worse one.

@@ -46,6 +46,7 @@ from spellmark.model_files.inspect import inspect_model_file
 from spellmark.secrets import KeyFile
 from spellmark.suspects.egress import EgressPolicy, check_url
 from spellmark.suspects.open_inference import OpenInferenceConfig
+from spellmark.watermarks.dynamic.examine import rule_for as guard_rule
 from verification.methods import limits
 from verification.models import Exchange, Run, Suspect
 
@@ -154,16 +155,11 @@ def _mark_rule(
             f"{asked} questions take {asked} requests, more than the cap of {query_cap}.",
             hint="Ask for fewer probes or a higher cap.",
         )
-    choices = {
-        "probes": asked,
-        "classes": parameters.classes,
-        "cells": parameters.cells,
-        "strength": parameters.strength,
-        "label_margin": parameters.label_margin,
-        "clients": 1 + protection.clients.count(),
-    }
-    loosest = MarkRule(**choices, alpha=MOST_ALPHA)
-    return MarkRule(**choices, alpha=usual_alpha(loosest.smallest_p) if alpha is None else alpha)
+    choices = {"probes": asked, "clients": 1 + protection.clients.count()}
+    if alpha is None:
+        loosest = guard_rule(parameters, alpha=MOST_ALPHA, **choices)
+        alpha = usual_alpha(loosest.smallest_p)
+    return guard_rule(parameters, alpha=alpha, **choices)
 
 
 def _lock_rule(
@@ -386,15 +382,14 @@ def _registration(protection: Protection) -> tuple[int, str]:
         )
     clients = protection.clients.values_list("certificate_id", flat=True)
     certificates = Certificate.objects.in_bulk([protection.registration_certificate_id, *clients])
-    if not all(certificate_entry_of(one) for one in certificates.values()):
+    entries = {id_: certificate_entry_of(one) for id_, one in certificates.items()}
+    entry = entries[protection.registration_certificate_id]
+    if entry is None or None in entries.values():
         raise VerificationError(
             "The protection's registration, or a client's, is not in the log yet.",
             hint="It takes a few seconds; then start the run.",
         )
-    certificate = certificates[protection.registration_certificate_id]
-    entry = certificate_entry_of(certificate)
-    assert entry is not None
-    return entry.index, certificate.digest
+    return entry.index, certificates[protection.registration_certificate_id].digest
 
 
 def _header(

@@ -208,10 +208,10 @@ def guard_page(request: HttpRequest, actor: Actor, guard_id: UUID) -> HttpRespon
         *((request.POST, request.FILES) if sent == "configuration" else ()), prefix="download"
     )
     theft = TheftForm(
-        *((request.POST, request.FILES) if sent == "theft" else ()),
+        *((request.POST, request.FILES) if sent == "attacks" else ()),
         kind=row.kind, initial={"dataset": row.dataset}, prefix="theft",
     )  # fmt: skip
-    if sent == "theft" and (made := submit(theft, attack, actor=actor, protection=row)):
+    if sent == "attacks" and (made := submit(theft, attack, actor=actor, protection=row)):
         return redirect("web:job", job_id=made.job_id)
     if sent == "client" and (made := submit(client, _add, actor=actor, guard=row)):
         messages.success(request, f"{made} has key bits of their own. Renew the server’s file.")

@@ -231,7 +231,7 @@ def test_strangers_and_auditors_get_nowhere(
 def test_a_theft_is_rehearsed_and_its_outcome_shown(as_bob, guard, address):
     page = text(as_bob.get(address))
     assert "Nobody has copied this API for a try yet" in page
-    fields = {"kind": "theft", "theft-key_file": upload(), "theft-dataset": "fashion-mnist",
+    fields = {"kind": "attacks", "theft-key_file": upload(), "theft-dataset": "fashion-mnist",
               "theft-budget": "quick",
               "theft-attacks": ["soft-answers", "labels-only"]}  # fmt: skip
     response = as_bob.post(address, fields)
@@ -257,7 +257,7 @@ def test_a_theft_is_rehearsed_and_its_outcome_shown(as_bob, guard, address):
 
 
 def test_a_wrong_key_rehearses_nothing(as_bob, guard, address):
-    fields = {"kind": "theft", "theft-key_file": upload(OTHER), "theft-dataset": "fashion-mnist",
+    fields = {"kind": "attacks", "theft-key_file": upload(OTHER), "theft-dataset": "fashion-mnist",
               "theft-budget": "quick", "theft-attacks": ["soft-answers"]}  # fmt: skip
     assert "does not open the registered commitment" in text(as_bob.post(address, fields))
     assert not Rehearsal.objects.exists()

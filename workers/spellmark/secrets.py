@@ -120,13 +120,11 @@ class KeyFile:
     def save(self, path: Path) -> None:
         """Write a new file readable by its owner only (mode 0600); never overwrites one."""
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            write_private(path, self.dumps())
         except FileExistsError:
             raise KeyFileError(
                 f"{path} exists already.", hint="Choose another name: a key is never overwritten."
             ) from None
-        with os.fdopen(descriptor, "w") as file:
-            file.write(self.dumps())
 
     @classmethod
     def load(cls, path: Path) -> "KeyFile":
@@ -138,6 +136,13 @@ class KeyFile:
                 f"The key file {path} cannot be read: {error.strerror}.", hint="Check the path."
             ) from None
         return cls.loads(text)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a new file readable by its owner only (mode 0600). Raises FileExistsError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
 
 
 def _are_parameters(value: Any) -> TypeGuard[Parameters]:

@@ -18,8 +18,7 @@ def vary(images: Images, generator: np.random.Generator, *, most: float = 0.04) 
     columns = _window(generator, count, width, int(width * most))
     mirrored = generator.random(count) < 0.5
     columns[mirrored] = columns[mirrored, ::-1]
-    moved = images[np.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-    moved = np.ascontiguousarray(moved.transpose(0, 3, 1, 2))
+    moved = _taken(images, rows, columns)
     mixed = np.flatnonzero(generator.random(count) < 0.5)
     weight = generator.integers(0, 129, (len(mixed), 1, 1, 1), np.uint16)
     other = moved[generator.permutation(count)[: len(mixed)]]
@@ -36,8 +35,14 @@ def shifted(images: Images, generator: np.random.Generator, *, most: float = 0.0
     count, _, height, width = images.shape
     rows = _window(generator, count, height, max(1, int(height * most)))
     columns = _window(generator, count, width, max(1, int(width * most)))
-    moved = images[np.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-    return np.ascontiguousarray(moved.transpose(0, 3, 1, 2))
+    return _taken(images, rows, columns)
+
+
+def _taken(images: Images, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> Images:
+    """The pixels at these positions of each image, (n, size) of rows and of columns."""
+    numbers = np.arange(len(images))[:, None, None]
+    found = images[numbers, :, rows[:, :, None], columns[:, None, :]]
+    return np.ascontiguousarray(found.transpose(0, 3, 1, 2))
 
 
 def _window(

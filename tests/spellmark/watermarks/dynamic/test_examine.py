@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from spellmark.evidence.mark_rule import MarkRule
 from spellmark.secrets import KeyFile
 from spellmark.watermarks.dynamic import SCHEME, DynamicMarkError, Guard, MarkKey, MarkParameters
-from spellmark.watermarks.dynamic.examine import choose_questions, examine
+from spellmark.watermarks.dynamic.examine import choose_questions, examine, rule_for
 from spellmark.watermarks.dynamic.guard import calibrate
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (600, 1, 8, 8), np.uint8)
@@ -36,11 +35,7 @@ owner, copyist, innocent = model(0, 0), model(5, 0.15), model(6, 0.15)
 
 
 def rule_of(mark, **choices):
-    told = mark.parameters
-    return MarkRule(**{
-        "classes": told.classes, "cells": told.cells, "strength": told.strength,
-        "label_margin": told.label_margin, "probes": 200, **choices,
-    })  # fmt: skip
+    return rule_for(mark.parameters, **{"probes": 200, **choices})
 
 
 @pytest.mark.parametrize("parameters", [

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spellmark.evidence.mark_evidence import Place, Question, is_close
+from spellmark.evidence.mark_evidence import TAIL, Place, Question, is_close
 from spellmark.evidence.mark_rule import MarkDecision, MarkRule, MarkRun, Signs
 from spellmark.secrets import permutation, subkey
 from spellmark.watermarks.dynamic.guard import Guard, Thresholds
 from spellmark.watermarks.dynamic.mark_key import MarkKey
-from spellmark.watermarks.dynamic.parameters import SCHEME, DynamicMarkError
+from spellmark.watermarks.dynamic.parameters import SCHEME, DynamicMarkError, MarkParameters
 
 Images = npt.NDArray[np.uint8]
 Answers = npt.NDArray[np.float64]
@@ -100,11 +100,22 @@ def examine(
     return run.decide()
 
 
+def rule_for(parameters: MarkParameters, **choices: Any) -> MarkRule:
+    """The rule of a run against a guard with these parameters; `choices` are those of MarkRule.
+
+    Raises MarkRuleError.
+    """
+    return MarkRule(
+        classes=parameters.classes, cells=parameters.cells, strength=parameters.strength,
+        label_margin=parameters.label_margin, **choices,
+    )  # fmt: skip
+
+
 def signs_of(key: MarkKey) -> Signs:
     """The key's sign at each place."""
 
     def sign(place: Place) -> int:
-        row = key.row if place.kind == "tail" else key.pair_row
+        row = key.row if place.kind == TAIL else key.pair_row
         return int(row(place.cell, place.first)[place.other])
 
     return sign

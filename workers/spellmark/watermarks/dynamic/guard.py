@@ -134,9 +134,8 @@ class Guard:
             low, high = sorted((first, second))
             cell = 0 if cells is None else int(cells[number])
             wins = high if self.key.pair_row(cell, low)[high] > 0 else low
-            if wins != first or answers[number, first] == answers[number, second]:
-                values = sorted(answers[number, [first, second]])
-                answers[number, first + second - wins], answers[number, wins] = values
+            if wins != first:
+                answers[number, [first, second]] = answers[number, [second, first]]
         return answers
 
     def _shortened(self, answers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -172,8 +171,6 @@ def close_pairs(
     answers: npt.NDArray[np.float64], label_margin: int
 ) -> Sequence[tuple[int, int, int]]:
     """Number, best and second class of the answers within the label channel's margin."""
-    if answers.shape[1] < 2:
-        return []
     order = np.argsort(-answers, axis=1, kind="stable")[:, :2]
     best, second = np.take_along_axis(answers, order, 1).T
     close = second > best * np.exp(-label_margin / 100)
@@ -185,10 +182,8 @@ def _projected(key: MarkKey, inputs: npt.NDArray[Any]) -> npt.NDArray[np.float64
     values = np.asarray(inputs, np.float64).reshape(len(inputs), -1)
     values = values - values.mean(1, keepdims=True)
     spread = values.std(1, keepdims=True)
-    result: npt.NDArray[np.float64] = (
-        values @ key.projections(inputs.shape[1:]).T / np.maximum(spread, _TINY)
-    )
-    return np.asarray(result / np.sqrt(values.shape[1]))
+    projected = values @ key.projections(inputs.shape[1:]).T
+    return np.asarray(projected / (np.maximum(spread, _TINY) * np.sqrt(values.shape[1])))
 
 
 def _checked_thresholds(key: MarkKey, thresholds: Thresholds | None) -> Thresholds | None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -13,7 +12,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from spellmark.errors import SpellmarkError
-from spellmark.secrets import KeyFile
+from spellmark.secrets import KeyFile, write_private
 from spellmark.watermarks.dynamic.guard import Guard, Thresholds
 from spellmark.watermarks.dynamic.mark_key import MarkKey
 
@@ -121,13 +120,11 @@ class GuardFile:
     def save(self, path: Path) -> None:
         """Write a new file readable by its owner only (mode 0600); never overwrites one."""
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            write_private(path, self.dumps())
         except FileExistsError:
             raise GuardFileError(
                 f"{path} exists already.", hint="Choose another name, or remove the old file."
             ) from None
-        with os.fdopen(descriptor, "w") as file:
-            file.write(self.dumps())
 
     @classmethod
     def load(cls, path: Path) -> Self:
