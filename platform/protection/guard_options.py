@@ -25,7 +25,6 @@ CELLS_HELP = (
     "Inputs of each class fall into so many cells, each with key bits of its own. Few classes need "
     "several cells to hold a whole key; more than needed weaken the mark in each of them."
 )
-# Measured on ten synthetic classes, with a thief who saw labels only.
 MARGIN_WORDS = {
     0: (
         "Labels stay as they are",
@@ -34,23 +33,22 @@ MARGIN_WORDS = {
     ),
     50: (
         "Close calls, narrow",
-        "Changed 2 % of the labels and cost 0.1 points of accuracy there. Little evidence "
-        "against a thief who keeps labels only.",
+        "Spends the least accuracy, and gains little evidence against a thief who keeps labels "
+        "only.",
     ),
     100: (
         "Close calls",
-        "Changed 4 % of the labels and cost 0.7 points of accuracy there. Some evidence "
-        "against a thief who keeps labels only.",
+        "Spends more accuracy, and gains more evidence against a thief who keeps labels only.",
     ),
     200: (
         "Close calls, wide",
-        "Changed 8 % of the labels and cost 3.7 points of accuracy there. Strong evidence "
-        "also against a thief who keeps labels only.",
+        "Spends the most accuracy, and gains the most evidence against a thief who keeps labels "
+        "only.",
     ),
 }
 MARGIN_HELP = (
     "Where the two best classes are close, the key may decide between them. This spends accuracy: "
-    "the report card will say how much. The figures are from a test with ten synthetic classes."
+    "the report card will say how much, and a rehearsed theft what it is worth."
 )
 
 
