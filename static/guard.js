@@ -1,18 +1,20 @@
 // The guard wizard: the mark and its key. The guard's page: the server's file, made here.
 
-import { byId, keyForm, saveFile, tell } from "./keyform.js";
+import { bringUpToDate, byId, keyForm, saveFile, tell } from "./keyform.js";
 import { commitment, dumps, loads } from "./keys.js";
 
 const options = byId("options");
 const configuration = byId("configuration");
 
 if (options) {
-  options.elements.strength.addEventListener("input", (event) => {
-    byId("strength-shown").textContent = `${event.target.value} ‰`;
-  });
+  const strength = () => (byId("strength-shown").textContent = `${options.elements.strength.value} ‰`);
+  options.elements.strength.addEventListener("input", strength);
   options.addEventListener("change", show);
   options.addEventListener("submit", (event) => event.preventDefault());
   keyForm({ parameters, isSound, inputs: [...options.elements] });
+  // An option may be set before this runs: by a quick hand, or by a browser that restores a page.
+  strength();
+  show();
 }
 
 // The options as the key file holds them.
@@ -33,15 +35,8 @@ async function isSound() {
   return !problem;
 }
 
-// The page for these options is the one that a browser without script would ask for.
-async function show() {
-  const answer = await fetch(`?${new URLSearchParams(new FormData(options))}`);
-  if (!answer.ok) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const id of ["guard-words", "keygen"]) {
-    const [now, then] = [byId(id), page.getElementById(id)];
-    if (now && then) now.replaceChildren(...then.childNodes);
-  }
+function show() {
+  return bringUpToDate(options, ["guard-words", "keygen"]);
 }
 
 // Without script the key goes to the server for one answer; here it need not.

@@ -54,6 +54,22 @@ function fileName() {
   return byId("key-name").value.trim().replace(/[^\w.-]+/g, "-") + ".spellkey";
 }
 
+// Brings the named parts up to date with a form of options: the page for these options is the one
+// that a browser without script would ask for. Of several answers under way only the last counts.
+const asked = new WeakMap();
+export async function bringUpToDate(form, parts) {
+  const query = new URLSearchParams(new FormData(form));
+  asked.set(form, query);
+  const answer = await fetch(`?${query}`);
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (asked.get(form) !== query) return;
+  for (const id of parts) {
+    const [now, then] = [byId(id), page.getElementById(id)];
+    if (now && then) now.replaceChildren(...then.childNodes);
+  }
+}
+
 export function saveFile(text, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));

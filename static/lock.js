@@ -1,6 +1,6 @@
 // Step 1 of the key-lock wizard: the options, and pictures of what they do.
 
-import { byId, keyForm, tell } from "./keyform.js";
+import { bringUpToDate, byId, keyForm, tell } from "./keyform.js";
 
 const options = byId("options");
 
@@ -10,8 +10,9 @@ if (options) {
   byId("samples")?.addEventListener("load", picture);
   byId("samples")?.addEventListener("error", explain);
   if (byId("samples")?.complete && !byId("samples").naturalWidth) explain();
-  if (new URLSearchParams(location.search).size) show();
   keyForm({ parameters, isSound, inputs: [...options.elements] });
+  // An option may be set before this runs: by a quick hand, or by a browser that restores a page.
+  show();
 }
 
 // The options as the key file holds them: whole numbers as numbers, the steps in their one order.
@@ -39,19 +40,11 @@ async function isSound() {
   return !problem;
 }
 
-// The page for these options is the one that a browser without script would ask for.
 async function show() {
   if (!options.checkValidity()) return;
-  const query = new URLSearchParams(new FormData(options));
   const image = byId("samples");
-  if (image) image.src = `${image.src.split("?")[0]}?${query}`;
-  const answer = await fetch(`?${query}`);
-  if (!answer.ok) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const id of ["lock-words", "keygen"]) {
-    const [now, then] = [byId(id), page.getElementById(id)];
-    if (now && then) now.replaceChildren(...then.childNodes);
-  }
+  if (image) image.src = `${image.src.split("?")[0]}?${new URLSearchParams(new FormData(options))}`;
+  await bringUpToDate(options, ["lock-words", "keygen"]);
 }
 
 function picture() {
