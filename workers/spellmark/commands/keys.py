@@ -10,21 +10,23 @@ from spellmark.commands import OK
 from spellmark.errors import SpellmarkError
 from spellmark.secrets import KeyFile
 
-LOCK, GUARD = "key-lock", "dynamic-watermark"
+LOCK, GUARD, TRIGGER = "key-lock", "dynamic-watermark", "trigger-watermark"
 KEPT = "{} is the only copy of this key. Keep it safe, and keep it secret."
 
 
 def add(commands: Any) -> None:
     """Add the commands to the parser."""
-    keygen = commands.add_parser("keygen", help="make a key file for a key lock or a guard")
+    keygen = commands.add_parser(
+        "keygen", help="make a key file for a key lock, a guard or a trigger watermark"
+    )
     keygen.add_argument("file", type=Path, help="where to write it, such as owner.spellkey")
     keygen.add_argument(
         "--scheme",
-        choices=(LOCK, GUARD),
+        choices=(LOCK, GUARD, TRIGGER),
         default=LOCK,
         help="what it is for; left out, a key lock",
     )
-    image = keygen.add_argument_group("which model, for both schemes; a guard needs classes only")
+    image = keygen.add_argument_group("which model, for all schemes; a guard needs classes only")
     image.add_argument("--model", type=Path, help="safetensors with a card, which tells all four")
     image.add_argument("--height", type=int, help="of the images, in pixels")
     image.add_argument("--width", type=int)
@@ -47,6 +49,13 @@ def add(commands: Any) -> None:
         type=int,
         help="mark labels too, of answers so close, in hundredths of log-odds",
     )
+    trigger = keygen.add_argument_group(
+        "what a trigger watermark promises", "left out, what is recommended"
+    )
+    trigger.add_argument("--triggers", type=int, help="in all: each claim opens fresh ones")
+    trigger.add_argument("--queries", type=int, help="the most that one run opens and asks")
+    trigger.add_argument("--digits", type=int, help="accepted false-positive rate, 10 to the minus")
+    trigger.add_argument("--grid", type=int, help="cells in a row of a trigger image")
     keygen.set_defaults(run=_keygen)
 
     spell = commands.add_parser("spell", help="make a key file for a prompt lock")
@@ -80,8 +89,8 @@ def add(commands: Any) -> None:
 
 
 def _keygen(options: argparse.Namespace) -> int:
-    key = _guard_key(options) if options.scheme == GUARD else _lock_key(options)
-    key.save(options.file)
+    make = {LOCK: _lock_key, GUARD: _guard_key, TRIGGER: _trigger_key}[options.scheme]
+    make(options).save(options.file)
     print(KEPT.format(options.file))
     return OK
 
@@ -98,6 +107,15 @@ def _guard_key(options: argparse.Namespace) -> KeyFile:
         )
     values = recommended(classes).as_dict()
     parameters = MarkParameters.from_dict(_with_given(values, options))
+    return KeyFile.generate(SCHEME, parameters.as_dict())
+
+
+def _trigger_key(options: argparse.Namespace) -> KeyFile:
+    from spellmark.watermarks.trigger.parameters import SCHEME, TriggerParameters, recommended
+
+    height, width, channels, classes, _ = _image(options)
+    values = recommended(classes, channels, height, width).as_dict()
+    parameters = TriggerParameters.from_dict(_with_given(values, options))
     return KeyFile.generate(SCHEME, parameters.as_dict())
 
 

@@ -8,6 +8,9 @@ from spellmark.evidence.decision import DecisionRule, Disclosure, Outcome, evalu
 from spellmark.evidence.mark_replay import MarkDisclosure, replay
 from spellmark.evidence.mark_rule import DYNAMIC, MarkOutcome, MarkRule
 from spellmark.evidence.transcript import Exchange, TranscriptError, count_queries, read
+from spellmark.evidence.trigger_replay import TriggerDisclosure
+from spellmark.evidence.trigger_replay import replay as replay_triggers
+from spellmark.evidence.trigger_rule import TRIGGER, TriggerOutcome, TriggerRule
 
 
 def recompute(lines: bytes) -> dict[str, Any]:
@@ -35,11 +38,15 @@ def recompute(lines: bytes) -> dict[str, Any]:
 
 def _evaluated(
     header: Mapping[str, Any], exchanges: Sequence[Exchange]
-) -> tuple[DecisionRule | MarkRule, Outcome | MarkOutcome]:
+) -> tuple[DecisionRule | MarkRule | TriggerRule, Outcome | MarkOutcome | TriggerOutcome]:
     if header["rule"]["method"] == DYNAMIC:
         mark_rule = MarkRule(**header["rule"])
         told = MarkDisclosure.read(header)
         return mark_rule, replay(mark_rule, told, exchanges).outcome
+    if header["rule"]["method"] == TRIGGER:
+        trigger_rule = TriggerRule(**header["rule"])
+        opened = TriggerDisclosure.read(header)
+        return trigger_rule, replay_triggers(trigger_rule, opened, exchanges).outcome
     rule = DecisionRule(**header["rule"])
     labels = tuple(tuple(permutation) for permutation in header["labels"])
     return rule, evaluate(rule, Disclosure(bytes.fromhex(header["seed"]), labels), exchanges)

@@ -1,0 +1,83 @@
+"""A trigger run from its transcript: what is disclosed, and the verdict redone from it.
+
+The standard library and the library's own Merkle tree alone: outsiders verify with this.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from spellmark.evidence.transcript import Exchange
+from spellmark.evidence.trigger_leaves import LeavesError, Opening, check_opening, draw_leaves
+from spellmark.evidence.trigger_rule import TriggerDecision, TriggerRule, decided
+
+
+@dataclass(frozen=True)
+class TriggerDisclosure:
+    """What a transcript tells once the answers are in, so that anyone can redo the test.
+
+    seed: the run's, 32 bytes, from which its triggers were drawn. size, root: of the registered
+    tree. used: triggers that earlier runs had opened. openings: of the triggers that were asked
+    about, by their number; nothing is told of the others.
+    """
+
+    seed: bytes
+    size: int
+    root: str
+    used: tuple[int, ...]
+    openings: Mapping[int, Opening]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The header's part, ready for JSON."""
+        return {
+            "triggers": self.size,
+            "root": self.root,
+            "used": list(self.used),
+            "openings": {str(leaf): one.as_dict() for leaf, one in sorted(self.openings.items())},
+        }
+
+    @classmethod
+    def read(cls, header: Mapping[str, Any]) -> Self:
+        """What a transcript's header tells. Raises KeyError, TypeError, ValueError."""
+        return cls(
+            seed=bytes.fromhex(header["seed"]),
+            size=int(header["triggers"]),
+            root=header["root"],
+            used=tuple(map(int, header["used"])),
+            openings={int(leaf): Opening.read(one) for leaf, one in header["openings"].items()},
+        )
+
+
+def replay(
+    rule: TriggerRule, told: TriggerDisclosure, exchanges: Iterable[Exchange]
+) -> TriggerDecision:
+    """The rule's verdict on the recorded answers, in the order in which they were asked for.
+
+    Raises LeavesError where a trigger is not one that the seed draws, was opened before, or is not
+    the registered one.
+    """
+    drawn = draw_leaves(told.seed, told.size, told.used, rule.probes)
+    asked = list(exchanges)
+    if len({exchange.probe for exchange in asked}) < len(asked):
+        raise LeavesError("A trigger was asked twice.", hint="Ask for the evidence bundle again.")
+    for exchange in asked:
+        _check(exchange, drawn, told)
+    return decided(rule, ((one.label, one.labels[0]) for one in asked if one.state == "answered"))
+
+
+def _check(exchange: Exchange, drawn: tuple[int, ...], told: TriggerDisclosure) -> None:
+    leaf = exchange.image_index
+    if not 0 <= exchange.probe < len(drawn) or drawn[exchange.probe] != leaf:
+        raise LeavesError(
+            f"Trigger {leaf} was not drawn for this run.",
+            hint="Triggers that somebody picked count for nothing.",
+        )
+    opening = told.openings[leaf]
+    check_opening(
+        opening, leaf=leaf, size=told.size, root=told.root, image_sha256=exchange.image_sha256
+    )
+    if opening.label != exchange.label:
+        raise LeavesError(
+            f"The label of trigger {leaf} is not the registered one.",
+            hint="Ask for the evidence bundle again.",
+        )
