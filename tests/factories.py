@@ -29,6 +29,7 @@ from protection.services import (
     trial_create,
     trial_finish,
 )
+from protection.triggers import opened_trigger, trigger_create, trigger_finish
 from protection.unlocks import unlock_create, unlock_finish
 from registry.models import Version
 from registry.services import (
@@ -44,6 +45,10 @@ from spellmark.evidence.mark_evidence import Question
 from spellmark.evidence.mark_replay import MarkDisclosure, hear, replay
 from spellmark.evidence.mark_rule import DYNAMIC, MarkRun
 from spellmark.evidence.transcript import Exchange
+from spellmark.evidence.trigger_leaves import draw_leaves
+from spellmark.evidence.trigger_replay import TriggerDisclosure
+from spellmark.evidence.trigger_replay import replay as replay_triggers
+from spellmark.evidence.trigger_rule import TRIGGER, TriggerRun
 from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
 from spellmark.locks.prompt_lock.parameters import PromptLockParameters
 from spellmark.locks.prompt_lock.public_editor import PUBLIC, public_digest
@@ -55,6 +60,8 @@ from spellmark.training.architectures import build
 from spellmark.watermarks.dynamic import SCHEME as GUARD
 from spellmark.watermarks.dynamic import Guard, MarkParameters
 from spellmark.watermarks.dynamic.examine import signs_of
+from spellmark.watermarks.trigger import SCHEME as TRIGGER_SCHEME
+from spellmark.watermarks.trigger import TriggerParameters
 from tasks.lock import opened_key
 from verification import services
 from verification.models import Run, Suspect
@@ -105,6 +112,32 @@ GUARD_CARD = {
     "strength": 50,
     "tail_bits": 90,
     "label_bits": 0,
+    "test_images": 10_000,
+}
+
+
+def trigger_key(number: int = 9, **choices: int) -> KeyFile:
+    """The key file of a trigger watermark that fits CARD; `choices` are TriggerParameters."""
+    parameters = TriggerParameters(
+        **{
+            "classes": CARD.classes, "channels": CARD.channels, "height": CARD.height,
+            "width": CARD.width, "triggers": 96, "queries": 32,
+        }
+        | choices
+    )  # fmt: skip
+    return KeyFile(
+        TRIGGER_SCHEME, parameters.as_dict(), secret=bytes([number]) * 32, nonce=bytes(range(32))
+    )
+
+
+TRIGGER_KEY = trigger_key()
+TRIGGER_CARD = {
+    "recall": 1.0,
+    "unmarked_recall": 0.104,
+    "accuracy_before": 0.912,
+    "accuracy_after": 0.909,
+    "triggers": 96,
+    "classes": 10,
     "test_images": 10_000,
 }
 
@@ -192,6 +225,85 @@ def guard_client(
     return client_add(actor=actor, guard=guard, name=name, key=key)
 
 
+def queued_trigger(
+    actor: Actor, *, version: Version | None = None, key: KeyFile = TRIGGER_KEY
+) -> Protection:
+    """A trigger watermark whose job waits for a worker."""
+    ensure_signing_keys()
+    commitment = commitment_create(
+        actor=actor,
+        version=version or published_version(actor),
+        digest=key.commitment(),
+        scheme=key.scheme,
+        parameters=key.parameters,
+    )
+    return trigger_create(actor=actor, commitment=commitment, key=key, dataset="fashion-mnist")
+
+
+def finished_trigger(
+    actor: Actor, *, version: Version | None = None, key: KeyFile = TRIGGER_KEY
+) -> Protection:
+    """A trigger watermark that was embedded, measured and entered in the log."""
+    row = queued_trigger(actor, version=version, key=key)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "marked.safetensors"
+        path.write_bytes(model_file(description="marked"))
+        trigger_finish(
+            protection=row, job=claimed(row.job), marked=path,
+            root=opened_trigger(row, key).tree.root, report_card=TRIGGER_CARD,
+        )  # fmt: skip
+    ledger_sequence()
+    row.refresh_from_db()
+    return row
+
+
+def finished_trigger_run(
+    actor: Actor, *, verdict: str = "match", trigger: Protection | None = None
+) -> Run:
+    """A run against a trigger watermark that reached this verdict, with its certificate."""
+    if trigger is None:
+        made = Protection.objects.filter(organisation=actor.organisation, result__isnull=False)
+        source = made.exclude(kind="trigger").first()
+        trigger = finished_trigger(actor, version=source.source if source else None)
+    suspect = endpoint_suspect(actor)
+    run = services.run_create(actor=actor, suspect=suspect, protection=trigger, key=TRIGGER_KEY)
+    job, rule = claimed(run.job), services.run_rule(run)
+    key, seed = opened_trigger(trigger, TRIGGER_KEY), bytes.fromhex(run.seed)
+    so_far, leaves = TriggerRun(rule), draw_leaves(seed, rule.triggers, rule.used, rule.probes)
+    for number, leaf in enumerate(leaves):
+        label = key.label(leaf)
+        said = {"match": label, "no match": (label + 1) % CARD.classes, "inconclusive": 3}[verdict]
+        answer = json.dumps({"labels": [said]}).encode()
+        exchange = Exchange(
+            number=number, probe=number, image_index=leaf,
+            image_sha256=sha256(key.image(leaf).tobytes()).hexdigest(), label=label,
+            first_slot=0, request_sha256=sha256(b"request %d" % number).hexdigest(), state="sent",
+        )  # fmt: skip
+        services.exchange_intend(run=run, exchange=exchange)
+        came = replace(
+            exchange, state="answered", status=200, seconds=0.02, level="labels",
+            answer_sha256=sha256(answer).hexdigest(), labels=(said,),
+        )  # fmt: skip
+        services.exchange_conclude(run=run, exchange=came, answer=answer)
+        so_far.add(label, said)
+        if so_far.decided:
+            break
+    exchanges = services.run_exchanges(run)
+    openings = {one.image_index: key.opening(one.image_index) for one in exchanges}
+    told = TriggerDisclosure(seed, key.tree.root, key.owner, openings)
+    decision = replay_triggers(rule, told, exchanges)
+    assert decision.verdict == verdict, decision.reason
+    services.run_finish(
+        run=run,
+        job=job,
+        decision=decision,
+        disclosure=told,
+        suspect_description=_described(suspect),
+    )
+    ledger_sequence()
+    return run
+
+
 def finished_trial(actor: Actor, version: Version) -> Trial:
     """A spell that was tried, with a picture of nothing."""
     trial = trial_create(
@@ -274,6 +386,8 @@ def finished_run(actor: Actor, *, verdict: str = "match", **choices: object) -> 
     """A run that reached this verdict, with its certificate in the log. `choices`: queued_run's."""
     if choices.get("method") == DYNAMIC:
         return finished_mark_run(actor, verdict=verdict)
+    if choices.get("method") == TRIGGER:
+        return finished_trigger_run(actor, verdict=verdict)
     run = queued_run(actor, **choices)
     job = claimed(run.job)
     rule, seed = services.run_rule(run), bytes.fromhex(run.seed)

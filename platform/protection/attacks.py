@@ -3,9 +3,15 @@
 from spellmark.attacks.extract.catalogue import ATTACKS as ON_GUARDS
 from spellmark.attacks.key_lock.catalogue import ATTACKS as ON_KEY_LOCKS
 from spellmark.attacks.prompt_lock.catalogue import ATTACKS as ON_PROMPT_LOCKS
+from spellmark.attacks.trigger.catalogue import ATTACKS as ON_TRIGGERS
 
 # By the kind of the protection.
-ATTACKS = {"key-lock": ON_KEY_LOCKS, "prompt-lock": ON_PROMPT_LOCKS, "dynamic": ON_GUARDS}
+ATTACKS = {
+    "key-lock": ON_KEY_LOCKS,
+    "prompt-lock": ON_PROMPT_LOCKS,
+    "dynamic": ON_GUARDS,
+    "trigger": ON_TRIGGERS,
+}
 
 BUDGET_WORDS = {
     "quick": "Quick: minutes, against a weaker thief than there will be.",
@@ -52,6 +58,13 @@ TITLES = {
     "labels-only": "Copy from labels",
     "flattened-training": "Copy from flattened answers",
     "two-keys": "Copy from two keys",
+    "as-stolen": "As it was stolen",
+    "fine-tune-all": "Fine-tuning, all layers",
+    "fine-tune-last": "Fine-tuning, last layer",
+    "prune-and-tune": "Pruning, then fine-tuning",
+    "quantise": "Quantising",
+    "distil-probabilities": "Copy from probabilities",
+    "distil-labels": "Copy from labels",
 }
 COMPARISONS = {"fine-tune-base", "from-scratch", "distillation"}
 
@@ -63,4 +76,6 @@ def title(name: str) -> str:
 
 def sentence(name: str) -> str:
     """What the thief has and does, by the name of an attack or of a part of one."""
-    return PARTS.get(name) or (ON_KEY_LOCKS | ON_PROMPT_LOCKS | ON_GUARDS).get(name, "")
+    return PARTS.get(name) or (ON_KEY_LOCKS | ON_PROMPT_LOCKS | ON_GUARDS | ON_TRIGGERS).get(
+        name, ""
+    )

@@ -15,15 +15,16 @@ from registry.models import Commitment, Version
 class Protection(models.Model):
     """A lock or watermark that a job makes for a source version.
 
-    `result` is the new version that a lock gives. A guard changes no model, so it has none: it
-    marks the answers of the source version itself, from `valid_from`, when its job measured it, to
-    `valid_until`; `replaces` is the guard whose key it takes the place of.
+    `result` is the new version that a lock or a trigger watermark gives. A guard changes no model,
+    so it has none: it marks the answers of the source version itself, from `valid_from`, when its
+    job measured it, to `valid_until`; `replaces` is the guard whose key it takes the place of.
     """
 
     class Kind(models.TextChoices):
         KEY_LOCK = "key-lock"
         PROMPT_LOCK = "prompt-lock"
         DYNAMIC = "dynamic", "Dynamic watermark"
+        TRIGGER = "trigger", "Trigger watermark"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="protections")
@@ -35,6 +36,8 @@ class Protection(models.Model):
     job = models.OneToOneField(Job, models.PROTECT, related_name="protection")
     result = models.OneToOneField(Version, models.PROTECT, null=True, related_name="protection")
     report_card = models.JSONField(null=True)
+    # By which a trigger watermark's root stands in the log.
+    certificate_id = models.UUIDField(null=True)
     valid_from = models.DateTimeField(null=True)
     valid_until = models.DateTimeField(null=True)
     replaces = models.ForeignKey("self", models.PROTECT, null=True, related_name="successors")
@@ -74,8 +77,11 @@ class Protection(models.Model):
     def registration_certificate_id(self) -> uuid.UUID | None:
         """The certificate by which it stands in the log; None until its job is done.
 
-        A lock is registered with the version that it gives, a guard with its commitment.
+        A lock is registered with the version that it gives, a guard with its commitment, a trigger
+        watermark with the root of its triggers.
         """
+        if self.kind == self.Kind.TRIGGER:
+            return self.certificate_id
         version = self.protected_version
         if version is None:
             return None

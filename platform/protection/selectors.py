@@ -19,6 +19,11 @@ def guard_list(*, actor: Actor) -> QuerySet[Protection]:
     return protection_list(actor=actor).filter(kind=Protection.Kind.DYNAMIC)
 
 
+def trigger_list(*, actor: Actor) -> QuerySet[Protection]:
+    """Those of them that are trigger watermarks."""
+    return protection_list(actor=actor).filter(kind=Protection.Kind.TRIGGER)
+
+
 def client_list(*, actor: Actor) -> QuerySet[GuardClient]:
     """The clients of the organisation's guards, oldest first, with those that ended."""
     actor.require(READ)

@@ -35,10 +35,12 @@ from spellmark.secrets import KeyFile
 LOCK_JOB = "key-lock"
 PROMPT_LOCK_JOB = "prompt-lock"
 THEFT_JOB = "guard-thefts"
+REMOVAL_JOB = "trigger-removals"
 ATTACKS_JOBS = {
     "key-lock": "key-lock-attacks",
     "prompt-lock": "prompt-lock-attacks",
     "dynamic": THEFT_JOB,
+    "trigger": REMOVAL_JOB,
 }
 TRIAL_JOB = "spell-trial"
 
@@ -190,30 +192,38 @@ def lock_finish(
     *, protection: Protection, job: Job, locked: Path, report_card: dict[str, Any]
 ) -> None:
     """Register the locked model as a new version, with its report card, and end the job."""
-    actor = Actor(protection.organisation, protection.created_by, frozenset({WRITE}))
 
     def record() -> None:
-        version = version_create(
-            actor=actor,
-            model=protection.source.model,
-            parent=protection.source,
-            derivation=protection.kind,
-            notes=f"Locked under {protection.commitment}",
-        )
-        with locked.open("rb") as file:
-            file_upload(
-                actor=actor,
-                version=version,
-                name="model.safetensors",
-                chunks=iter(lambda: file.read(CHUNK), b""),
-            )
-        protection.result = version_publish(
-            actor=actor, version=version, commitment=protection.commitment
-        )
+        register_result(protection, locked, notes=f"Locked under {protection.commitment}")
         protection.report_card = report_card
         protection.save(update_fields=["result", "report_card"])
 
     job_finish(job=job, record=record)
+
+
+def register_result(protection: Protection, weights: Path, *, notes: str) -> None:
+    """Publish what a job made of the source version as a new one: the protection's result.
+
+    The protection is not saved yet.
+    """
+    actor = Actor(protection.organisation, protection.created_by, frozenset({WRITE}))
+    version = version_create(
+        actor=actor,
+        model=protection.source.model,
+        parent=protection.source,
+        derivation=protection.kind,
+        notes=notes,
+    )
+    with weights.open("rb") as file:
+        file_upload(
+            actor=actor,
+            version=version,
+            name="model.safetensors",
+            chunks=iter(lambda: file.read(CHUNK), b""),
+        )
+    protection.result = version_publish(
+        actor=actor, version=version, commitment=protection.commitment
+    )
 
 
 @transaction.atomic

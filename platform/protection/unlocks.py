@@ -38,6 +38,11 @@ def unlock_create(*, actor: Actor, protection: Protection, key: KeyFile, image: 
         raise ProtectionError(
             "A guard locks nothing, so there is nothing to unlock.", hint="Ask the API itself."
         )
+    if protection.kind == Protection.Kind.TRIGGER:
+        raise ProtectionError(
+            "A watermark locks nothing, so there is nothing to unlock.",
+            hint="Use the model as it is.",
+        )
     check_opens(key, protection.commitment)
     if protection.result is None:
         raise ProtectionError(

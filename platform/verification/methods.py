@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
 from spellmark.evidence.mark_rule import DYNAMIC
+from spellmark.evidence.trigger_rule import TRIGGER
 
 _WHAT_IT_ASKS = (
     "The test asks whether the suspect depends on this very key. It does not say how the suspect "
@@ -81,6 +82,31 @@ METHODS = {
             "That the signs belong to the committed key, and the reference answers to the "
             "registered model, was checked by the registry that signed this. To check it without "
             "that registry, the owner has to open the commitment, and to show the model.",
+            _ENDPOINT,
+        ),
+    ),
+    TRIGGER: Method(
+        "Trigger watermark",
+        "A few dozen images that nobody chose: a copy gives them the labels that were drawn for "
+        "them, an innocent model cannot. Each run opens fresh ones. For trigger watermarks.",
+        (
+            "The test asks whether the suspect depends on a model that learnt these triggers. It "
+            "does not say how the suspect came by it, nor who trained it.",
+            "A copy that was made from answers alone, by labels or by probabilities, never met a "
+            "trigger and carries no mark; nor does one that was trained long enough at a high "
+            "rate. 'No match' does not prove independence.",
+            "The p-value is exact whatever the suspect answers, for every trigger's label is "
+            "uniform and independent of all else. It counts the looks of the run, the runs under "
+            "the key before it, and the owner's trigger keys before this one.",
+            "Images and labels follow from the owner's secret and from a value that the registry "
+            "drew after the commitment, so neither was chosen, nor searched for. A secret that was "
+            "told to whoever made the suspect proves nothing.",
+            "That the triggers are derived from the committed key was checked by the registry that "
+            "signed this, byte for byte; anyone can check that they stand under the root that was "
+            "registered before. To derive them without that registry, the owner has to open the "
+            "commitment to you.",
+            "An endpoint can tell images like these from ordinary ones and refuse or answer them "
+            "at random: that is a 'no match' too.",
             _ENDPOINT,
         ),
     ),

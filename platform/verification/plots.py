@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from config.charts import Bar, Tick, round_numbers
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
 from spellmark.evidence.mark_rule import DYNAMIC, MarkRule
+from spellmark.evidence.trigger_rule import TRIGGER, TriggerRule
 from verification.models import Run
 
 WIDTH, HEIGHT = 640, 250
@@ -129,7 +130,7 @@ def null_plot_text(run: Run) -> str:
 
 def growth_plot(run: Run) -> str:
     """An SVG of the evidence after each answer, in decades, with the line that decides."""
-    growth, line = run.growth, MarkRule(**run.rule).line
+    growth, line = run.growth, _line(run)
     most = math.ceil(max(line, *growth)) + 1
     scale_x = (RIGHT - LEFT) / len(growth)
     scale_y = (FLOOR - GROWTH_TOP) / most
@@ -160,13 +161,20 @@ def growth_plot(run: Run) -> str:
 
 
 def growth_plot_text(run: Run) -> str:
-    """What the plot of a guard's run shows, in words."""
-    line, last = MarkRule(**run.rule).line, run.growth[-1]
+    """What the plot of a run that ends as soon as it can shows, in words."""
+    line, last = _line(run), run.growth[-1]
     so_far = (
         f"After {len(run.growth):,} answers the evidence stands at 1 in {_in_words(last)}. The "
-        f"line that decides, with room for every look and key, lies at 1 in {_in_words(line)}."
+        f"line that decides, with room for every try, lies at 1 in {_in_words(line)}."
     )
     return so_far + (" The run ended there." if last >= line else " It was not reached.")
+
+
+def _line(run: Run) -> float:
+    """What the evidence has to reach, in decades."""
+    if run.method == TRIGGER:
+        return TriggerRule(**run.rule).line
+    return MarkRule(**run.rule).line
 
 
 def _in_words(decades: float) -> str:
@@ -207,4 +215,5 @@ _PLOTS = {
     KEYED_LABELS: (null_plot, null_plot_text),
     RANDOM_KEY_TEST: (decoy_plot, decoy_plot_text),
     DYNAMIC: (growth_plot, growth_plot_text),
+    TRIGGER: (growth_plot, growth_plot_text),
 }

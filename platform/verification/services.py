@@ -40,6 +40,13 @@ from spellmark.evidence.keyed_label_test import smallest_p as keyed_label_floor
 from spellmark.evidence.mark_replay import MarkDisclosure
 from spellmark.evidence.mark_rule import DYNAMIC, MarkDecision, MarkOutcome, MarkRule
 from spellmark.evidence.random_key_test import smallest_p as random_key_floor
+from spellmark.evidence.trigger_replay import TriggerDisclosure
+from spellmark.evidence.trigger_rule import (
+    TRIGGER,
+    TriggerDecision,
+    TriggerOutcome,
+    TriggerRule,
+)
 from spellmark.locks.prompt_lock.parameters import PROMPT, PromptLockParameters
 from spellmark.model_files.card import ModelCard
 from spellmark.model_files.inspect import inspect_model_file
@@ -49,13 +56,14 @@ from spellmark.suspects.open_inference import OpenInferenceConfig
 from spellmark.watermarks.dynamic.examine import rule_for as guard_rule
 from verification.methods import limits
 from verification.models import Exchange, Run, Suspect
+from verification.triggers import hold_triggers, trigger_rule
 
 RUN_JOB = "verification-run"
 VERIFIED = "verified"
 
 USUAL_PROBES, USUAL_QUESTIONS = 64, 256
 
-Rule = DecisionRule | MarkRule
+Rule = DecisionRule | MarkRule | TriggerRule
 
 
 class VerificationError(SpellmarkError):
@@ -124,10 +132,16 @@ def rule_for(
     """The rule of a run with these choices; what is left out is chosen by what can be shown.
 
     Locks with keyed labels are tested by them, others and those with too few classes by the
-    random-key test; guards have a method of their own, which asks about one input a request.
+    random-key test; guards and trigger watermarks have methods of their own, which ask about one
+    input a request.
     `decoys` counts for the random-key test only; `alpha` is the strictest of the usual ones that
-    can be reached. Raises VerificationError, ProtectionError, DecisionRuleError, MarkRuleError.
+    can be reached; a trigger watermark's was committed to. Raises VerificationError,
+    ProtectionError, DecisionRuleError, MarkRuleError, TriggerRuleError.
     """
+    if protection.kind == Protection.Kind.TRIGGER or method == TRIGGER:
+        return trigger_rule(
+            protection, method=method, alpha=alpha, probes=probes, query_cap=query_cap
+        )
     if protection.kind == Protection.Kind.DYNAMIC or method == DYNAMIC:
         return _mark_rule(protection, method, alpha, probes, query_cap)
     return _lock_rule(
@@ -229,8 +243,10 @@ def run_create(
     actor.require(VERIFY)
     check_opens(key, protection.commitment)
     index, digest = _registration(protection)
+    if protection.kind == Protection.Kind.TRIGGER:
+        hold_triggers(protection)
     rule = rule_for(protection, batch=batch, **choices)
-    if isinstance(rule, MarkRule):
+    if isinstance(rule, MarkRule | TriggerRule):
         _check_classes(suspect, rule)
         batch = 1
     run_id = uuid.uuid4()
@@ -262,12 +278,12 @@ def run_create(
     )
 
 
-def _check_classes(suspect: Suspect, rule: MarkRule) -> None:
+def _check_classes(suspect: Suspect, rule: MarkRule | TriggerRule) -> None:
     config = suspect.config
     classes = config["card"]["classes"] if suspect.kind == Suspect.Kind.FILE else config["classes"]
     if classes != rule.classes:
         raise VerificationError(
-            f"The suspect tells {classes} classes apart, the guarded model {rule.classes}: their "
+            f"The suspect tells {classes} classes apart, the protected model {rule.classes}: their "
             "answers cannot be compared.",
             hint="Name the suspect with the number of classes that it has, or choose another "
             "protection.",
@@ -276,7 +292,9 @@ def _check_classes(suspect: Suspect, rule: MarkRule) -> None:
 
 def run_rule(run: Run) -> Rule:
     """The decision rule as it was registered."""
-    return MarkRule(**run.rule) if run.method == DYNAMIC else DecisionRule(**run.rule)
+    kinds: dict[str, type[Rule]] = {DYNAMIC: MarkRule, TRIGGER: TriggerRule}
+    rule: Rule = kinds.get(run.method, DecisionRule)(**run.rule)
+    return rule
 
 
 def exchange_intend(*, run: Run, exchange: transcript.Exchange) -> None:
@@ -320,8 +338,8 @@ def run_finish(
     *,
     run: Run,
     job: Job,
-    decision: Decision | MarkDecision,
-    disclosure: Disclosure | MarkDisclosure,
+    decision: Decision | MarkDecision | TriggerDecision,
+    disclosure: Disclosure | MarkDisclosure | TriggerDisclosure,
     suspect_description: Mapping[str, Any],
 ) -> None:
     """Write the verdict, its transcript and its certificate, and end the job."""
@@ -349,7 +367,11 @@ def run_finish(
     job_finish(job=job, record=record)
 
 
-def _keep_outcome(run: Run, outcome: Outcome | MarkOutcome) -> None:
+def _keep_outcome(run: Run, outcome: Outcome | MarkOutcome | TriggerOutcome) -> None:
+    if isinstance(outcome, TriggerOutcome):
+        run.answered_probes, run.growth = outcome.answered, list(outcome.growth)
+        run.access_level = "labels"
+        return
     if isinstance(outcome, MarkOutcome):
         run.answered_probes = outcome.answered
         run.growth, run.client = list(outcome.growth), outcome.client
@@ -394,7 +416,7 @@ def _registration(protection: Protection) -> tuple[int, str]:
 
 def _header(
     run: Run,
-    disclosure: Disclosure | MarkDisclosure | None,
+    disclosure: Disclosure | MarkDisclosure | TriggerDisclosure | None,
     suspect_description: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The transcript's first line. What it tells of the key is told when all answers are in."""
@@ -412,7 +434,7 @@ def _header(
         "batch": run.batch,
         "seed": run.seed,
     }
-    if isinstance(disclosure, MarkDisclosure):
+    if isinstance(disclosure, MarkDisclosure | TriggerDisclosure):
         return header | disclosure.as_dict()
     return header | {"labels": disclosure.labels if disclosure else None}
 
@@ -445,6 +467,7 @@ def _statement(
                 version__model__organisation=run.organisation_id
             ).count(),
             **_client_told(run),
+            **_root_told(run, rule),
         },
         evidence_class=run.evidence_class,
         statistic=run.statistic,
@@ -474,6 +497,18 @@ def _client_told(run: Run) -> dict[str, str]:
         "client": client.name,
         "clientCommitment": client.commitment,
         "clientBinding": client.binding,
+    }
+
+
+def _root_told(run: Run, rule: Rule) -> dict[str, str | int]:
+    """What the triggers were registered under, and how the false-positive rate is shared out."""
+    if not isinstance(rule, TriggerRule):
+        return {}
+    return {
+        "owner": str(run.organisation_id),
+        "triggerRoot": run.protection.settings["root"],
+        "registrationNumber": rule.registration,
+        "runNumber": rule.run,
     }
 
 

@@ -14,10 +14,12 @@ from protection.services import (
     ATTACKS_JOBS,
     LOCK_JOB,
     PROMPT_LOCK_JOB,
+    REMOVAL_JOB,
     THEFT_JOB,
     TRIAL_JOB,
     trials_forget,
 )
+from protection.triggers import TRIGGER_JOB
 from protection.unlocks import UNLOCK_JOB, unlocks_forget
 from spellmark.errors import SpellmarkError
 from tasks import (
@@ -25,9 +27,11 @@ from tasks import (
     editor_training,
     guard,
     lock,
+    removal,
     report,
     spell_trial,
     theft,
+    trigger,
     unlock,
     verification_run,
 )
@@ -42,9 +46,11 @@ HANDLERS: dict[str, Callable[[Work], None]] = {
     TRIAL_JOB: spell_trial.run,
     **dict.fromkeys(ATTACKS_JOBS.values(), attacks.run),
     THEFT_JOB: theft.run,
+    REMOVAL_JOB: removal.run,
     EDITOR_JOB: editor_training.run,
     UNLOCK_JOB: unlock.run,
     GUARD_JOB: guard.run,
+    TRIGGER_JOB: trigger.run,
     RUN_JOB: verification_run.run,
     REPORT_JOB: report.run,
 }

@@ -7,10 +7,11 @@ from spellmark.evidence import conduct, draws, keyed_probes
 from spellmark.evidence.decision import KEYED_LABELS, decide
 from spellmark.evidence.keyed_label_test import probe_classes
 from spellmark.evidence.mark_rule import MarkRule
+from spellmark.evidence.trigger_rule import TriggerRule
 from spellmark.secrets import KeyFile
 from spellmark.suspects.base import SuspectError
 from spellmark.training import datasets
-from tasks import mark_run
+from tasks import mark_run, trigger_run
 from tasks.lock import check_fits, opened_key
 from tasks.record import Record, suspect_of
 from tasks.work import Work
@@ -37,6 +38,9 @@ def _verify(run: Run, work: Work) -> None:
     rule, seed = services.run_rule(run), bytes.fromhex(run.seed)
     if isinstance(rule, MarkRule):
         mark_run.verify(run, rule, work)
+        return
+    if isinstance(rule, TriggerRule):
+        trigger_run.verify(run, rule, work)
         return
     sealed = unseal(work.job)
     source, file = run.protection.source, KeyFile.loads(sealed["key"])

@@ -11,6 +11,7 @@ from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST, DecisionR
 from spellmark.evidence.keyed_label_test import probe_classes
 from spellmark.evidence.mark_rule import DYNAMIC, MarkRule
 from spellmark.evidence.random_key_test import random_key_test
+from spellmark.evidence.trigger_rule import TRIGGER, TriggerRule
 from verification.models import Run
 from verification.plots import chance_level, decoy_hits
 
@@ -185,6 +186,57 @@ def _mark_result(run: Run) -> tuple[Fact, ...]:
     )
 
 
+def _trigger_meaning(run: Run, known: str) -> str:
+    hits = (
+        f"{run.statistic:,} of the suspect’s {run.answered_probes:,} answers are the labels that "
+        "were drawn for images which nobody chose"
+    )
+    if known == "match":
+        return (
+            f"{hits}; a model that never met these images and labels gives so many with a "
+            f"probability of at most {share(run.p_value)} ({odds(run.p_value)})."
+        )
+    return (
+        f"{hits}, which is not rare enough by chance: this run gives no ground to say that the "
+        "suspect depends on the marked model, and does not prove that it is independent."
+    )
+
+
+def _trigger_rule(run: Run, rule: TriggerRule) -> tuple[Fact, ...]:
+    looks = ", ".join(f"{look:,}" for look in rule.looks)
+    return (
+        Fact(
+            "Triggers",
+            (
+                f"up to {rule.probes:,} of {rule.triggers:,}, drawn from the run’s seed among the "
+                f"{rule.triggers - len(rule.used):,} that no run had opened",
+            ),
+        ),
+        Fact("Root of the triggers", (run.protection.settings["root"],), mono=True),
+        Fact(
+            "Looks",
+            (
+                f"the exact binomial test after {looks} answers; every p-value is multiplied by "
+                f"{rule.tries:,} for the looks, for this being key {rule.registration:,} of the "
+                f"owner and run {rule.run:,} under it",
+            ),
+        ),
+        Fact(
+            "A match asks for",
+            (f"p ≤ {share(rule.alpha)}, at any of these looks; the run ends there",),
+        ),
+        Fact("Queries", (f"at most {rule.query_cap:,}, of one image each",)),
+    )
+
+
+def _trigger_result(run: Run) -> tuple[Fact, ...]:
+    expected = run.answered_probes / run.rule["classes"]
+    return (
+        Fact("Hits", (f"{run.statistic:,} of {run.answered_probes:,} answers",)),
+        Fact("By chance", (f"{expected:.1f} hits on average",)),
+    )
+
+
 def _most_allowed(rule: DecisionRule) -> int:
     """How many decoys may do as well as the true key in a match."""
     allowed = int(rule.alpha * (rule.decoys + 1))
@@ -207,4 +259,5 @@ BY_METHOD = {
     KEYED_LABELS: Wording(_labels_meaning, _labels_rule, _labels_result, _labels_alone),
     RANDOM_KEY_TEST: Wording(_rank_meaning, _rank_rule, _rank_result, _labels_alone),
     DYNAMIC: Wording(_mark_meaning, _mark_rule, _mark_result, tuple),
+    TRIGGER: Wording(_trigger_meaning, _trigger_rule, _trigger_result, _labels_alone),
 }

@@ -18,7 +18,8 @@ PARAMETERS = TriggerParameters(
 )
 FILE = KeyFile(SCHEME, PARAMETERS.as_dict(), secret=bytes(range(32)), nonce=bytes(32))
 KEY = TriggerKey.open(FILE, owner="robin", binding=bytes(32))
-RULE = TriggerRule(classes=10, probes=16)
+USED = (3, 4, 5)
+RULE = TriggerRule(classes=10, probes=16, triggers=32, used=USED)
 SEED = b"\7" * 32
 
 
@@ -34,13 +35,10 @@ def exchanges(key: TriggerKey = KEY, *, hits: bool = True) -> list[Exchange]:
     ]  # fmt: skip
 
 
-USED = (3, 4, 5)
-
-
 def told(key: TriggerKey = KEY) -> TriggerDisclosure:
     drawn = draw_leaves(SEED, 32, USED, 16)
     openings = {leaf: key.opening(leaf) for leaf in drawn}
-    return TriggerDisclosure(SEED, 32, KEY.tree.root, USED, openings)
+    return TriggerDisclosure(SEED, KEY.tree.root, "robin", openings)
 
 
 def header(disclosure: TriggerDisclosure) -> dict[str, object]:

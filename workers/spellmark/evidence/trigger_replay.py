@@ -16,23 +16,21 @@ from spellmark.evidence.trigger_rule import TriggerDecision, TriggerRule, decide
 class TriggerDisclosure:
     """What a transcript tells once the answers are in, so that anyone can redo the test.
 
-    seed: the run's, 32 bytes, from which its triggers were drawn. size, root: of the registered
-    tree. used: triggers that earlier runs had opened. openings: of the triggers that were asked
-    about, by their number; nothing is told of the others.
+    seed: the run's, 32 bytes, from which its triggers were drawn. root: of the registered tree.
+    owner: whose id goes into all triggers. openings: of the triggers that were asked about, by
+    their number; nothing is told of the others.
     """
 
     seed: bytes
-    size: int
     root: str
-    used: tuple[int, ...]
+    owner: str
     openings: Mapping[int, Opening]
 
     def as_dict(self) -> dict[str, Any]:
         """The header's part, ready for JSON."""
         return {
-            "triggers": self.size,
             "root": self.root,
-            "used": list(self.used),
+            "owner": self.owner,
             "openings": {str(leaf): one.as_dict() for leaf, one in sorted(self.openings.items())},
         }
 
@@ -41,9 +39,8 @@ class TriggerDisclosure:
         """What a transcript's header tells. Raises KeyError, TypeError, ValueError."""
         return cls(
             seed=bytes.fromhex(header["seed"]),
-            size=int(header["triggers"]),
             root=header["root"],
-            used=tuple(map(int, header["used"])),
+            owner=header["owner"],
             openings={int(leaf): Opening.read(one) for leaf, one in header["openings"].items()},
         )
 
@@ -56,16 +53,18 @@ def replay(
     Raises LeavesError where a trigger is not one that the seed draws, was opened before, or is not
     the registered one.
     """
-    drawn = draw_leaves(told.seed, told.size, told.used, rule.probes)
+    drawn = draw_leaves(told.seed, rule.triggers, rule.used, rule.probes)
     asked = list(exchanges)
     if len({exchange.probe for exchange in asked}) < len(asked):
         raise LeavesError("A trigger was asked twice.", hint="Ask for the evidence bundle again.")
     for exchange in asked:
-        _check(exchange, drawn, told)
+        _check(exchange, drawn, rule, told)
     return decided(rule, ((one.label, one.labels[0]) for one in asked if one.state == "answered"))
 
 
-def _check(exchange: Exchange, drawn: tuple[int, ...], told: TriggerDisclosure) -> None:
+def _check(
+    exchange: Exchange, drawn: tuple[int, ...], rule: TriggerRule, told: TriggerDisclosure
+) -> None:
     leaf = exchange.image_index
     if not 0 <= exchange.probe < len(drawn) or drawn[exchange.probe] != leaf:
         raise LeavesError(
@@ -74,7 +73,7 @@ def _check(exchange: Exchange, drawn: tuple[int, ...], told: TriggerDisclosure) 
         )
     opening = told.openings[leaf]
     check_opening(
-        opening, leaf=leaf, size=told.size, root=told.root, image_sha256=exchange.image_sha256
+        opening, leaf=leaf, size=rule.triggers, root=told.root, image_sha256=exchange.image_sha256
     )
     if opening.label != exchange.label:
         raise LeavesError(

@@ -8,7 +8,7 @@ it.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -35,6 +35,7 @@ class TriggerRule:
     registration: which of the owner's trigger keys this is, from 1, in the order in which they were
     committed to. run: which run under this key, from 1. The n-th of either gets the share
     1 / (n (n + 1)) of the false-positive rate, and these shares sum to one however many there are.
+    triggers: how many the key has in all. used: those that earlier runs opened, in order.
 
     Raises TriggerRuleError.
     """
@@ -46,6 +47,8 @@ class TriggerRule:
     classes: int
     registration: int = 1
     run: int = 1
+    triggers: int = 256
+    used: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         if self.method != TRIGGER:
@@ -65,6 +68,12 @@ class TriggerRule:
         if self.classes < 2 or self.registration < 1 or self.run < 1:
             raise TriggerRuleError(
                 "Classes count from 2, keys and runs from 1.", hint="Count them anew."
+            )
+        if self.probes + len(self.used) > self.triggers:
+            raise TriggerRuleError(
+                f"{self.triggers - len(self.used)} of {self.triggers} triggers are still unopened; "
+                f"the run asks for up to {self.probes}.",
+                hint="Ask for fewer, or embed a watermark with a new key.",
             )
         if self.smallest_p > self.alpha:
             raise TriggerRuleError(

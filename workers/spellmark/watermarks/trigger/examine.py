@@ -84,14 +84,13 @@ def examine(
     rule: TriggerRule,
     *,
     seed: bytes,
-    used: frozenset[int] = frozenset(),
 ) -> TriggerDecision:
     """Ask a suspect at hand, and decide: `answer` gives its labels, int64 (n,).
 
-    seed, used: what decides which triggers are opened (see `draw_leaves`). All are put at once;
+    seed: 32 bytes that decide which triggers are opened (see `draw_leaves`). All are put at once;
     the run still ends where it would have ended had they been put one by one.
     """
-    drawn = draw_leaves(seed, key.parameters.triggers, used, rule.probes)
+    drawn = draw_leaves(seed, rule.triggers, rule.used, rule.probes)
     leaves: npt.NDArray[np.int64] = np.array(drawn)
     labels = answer(key.images[leaves]).tolist()
     return decided(rule, zip(key.labels[leaves].tolist(), labels, strict=True))
@@ -105,4 +104,5 @@ def rule_for(parameters: TriggerParameters, **choices: Any) -> TriggerRule:
     return TriggerRule(
         **{"alpha": parameters.alpha, "probes": parameters.queries} | choices,
         classes=parameters.classes,
+        triggers=parameters.triggers,
     )

@@ -1,0 +1,113 @@
+"""A run against a trigger watermark: fresh triggers, one a request, until enough is known."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from jobs.sealing import unseal
+from protection.triggers import opened_trigger
+from spellmark.evidence import conduct
+from spellmark.evidence.keyed_probes import Slots
+from spellmark.evidence.transcript import Exchange
+from spellmark.evidence.trigger_leaves import draw_leaves
+from spellmark.evidence.trigger_replay import TriggerDisclosure, replay
+from spellmark.evidence.trigger_rule import TriggerRule, TriggerRun
+from spellmark.secrets import KeyFile
+from spellmark.suspects.base import SuspectError
+from spellmark.training import weights
+from spellmark.training.datasets import Split
+from spellmark.watermarks.trigger import TriggerKey, TriggerMarkError
+from spellmark.watermarks.trigger.examine import check_owner
+from tasks.lock import data_for, model_path
+from tasks.record import Record, suspect_of
+from tasks.work import Work
+from verification import services
+from verification.models import Run
+
+
+def verify(run: Run, rule: TriggerRule, work: Work) -> None:
+    """Ask the suspect about triggers that no run has opened, test its answers, write the verdict.
+
+    Raises TriggerMarkError where the key gives other triggers than were registered, or the owner's
+    own model may not claim: then nobody is asked.
+    """
+    sealed = unseal(work.job)
+    key = opened_trigger(run.protection, KeyFile.loads(sealed["key"]))
+    _check_claim(run, key, work)
+    leaves = draw_leaves(bytes.fromhex(run.seed), rule.triggers, rule.used, rule.probes)
+    chosen: npt.NDArray[np.int64] = np.array(leaves)
+    questions = conduct.Questions(
+        probes=Split(key.images[chosen], key.labels[chosen]),
+        image_indices=leaves,
+        slots=Slots((_as_it_is,)),
+        batch=1,
+    )
+    already, so_far = services.run_resume(run=run), _Listener(TriggerRun(rule))
+    for exchange in services.run_exchanges(run):
+        if exchange.state == "answered":
+            so_far(exchange)
+    suspect = suspect_of(run.suspect, sealed["headers"], batch=1)
+    if already:
+        work.log(f"taken up after {len(already)} of at most {questions.requests} requests")
+    if not so_far.run.decided:
+        conduct.conduct(
+            suspect, questions, Record(run, work.job), already=already, progress=work.progress,
+            enough=so_far,
+        )  # fmt: skip
+    work.check()
+    exchanges = services.run_exchanges(run)
+    if not any(exchange.state == "answered" for exchange in exchanges):
+        raise SuspectError(
+            "The suspect gave no usable answer.", kind="bad-answer", hint="Check its address."
+        )
+    told = TriggerDisclosure(
+        seed=bytes.fromhex(run.seed),
+        root=key.tree.root,
+        owner=key.owner,
+        # Of the triggers that nobody was asked about nothing is told: later runs need them.
+        openings={one.image_index: key.opening(one.image_index) for one in exchanges},
+    )
+    services.run_finish(
+        run=run,
+        job=work.job,
+        # From what is disclosed alone, as everybody else will.
+        decision=replay(rule, told, exchanges),
+        disclosure=told,
+        suspect_description=suspect.describe(),
+    )
+
+
+@dataclass(frozen=True)
+class _Listener:
+    """Gives a run what was answered, and says when enough is known."""
+
+    run: TriggerRun
+
+    def __call__(self, exchange: Exchange) -> bool:
+        self.run.add(exchange.label, exchange.labels[0])
+        return self.run.decided
+
+
+def _check_claim(run: Run, key: TriggerKey, work: Work) -> None:
+    """The triggers are the registered ones, and the owner's model knows them and its task."""
+    protection = run.protection
+    if key.tree.root != protection.settings["root"]:
+        raise TriggerMarkError(
+            "The key gives other triggers than those that were registered.",
+            hint="Tell the operator: neither key nor registration should ever change.",
+        )
+    (marked, card), (unmarked, _) = (
+        weights.load(model_path(version)) for version in (protection.result, protection.source)
+    )
+    data = data_for(protection.source, run.dataset)
+    check = check_owner(marked, unmarked, card, key, data.test)
+    work.log(
+        f"the owner’s model gives {check.recall:.1%} of the triggers their labels, and is right "
+        f"on {check.accuracy_after:.1%} of the test images"
+    )
+    check.require()
+
+
+def _as_it_is(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return images
