@@ -32,7 +32,7 @@ class ProtectionSerializer(serializers.ModelSerializer[Protection]):
     """A protection with its job and, when that is done, its report card.
 
     A guard has no result, but a time in which it marks answers, and perhaps a guard that it
-    replaces.
+    replaces. A trigger watermark has a certificate of its triggers' root.
     """
 
     source = serializers.SerializerMethodField()
@@ -44,8 +44,8 @@ class ProtectionSerializer(serializers.ModelSerializer[Protection]):
         model = Protection
         fields = [
             "id", "kind", "source", "result", "commitment_id", "parameters", "dataset",
-            "settings", "report_card", "valid_from", "valid_until", "replaces_id", "job",
-            "created_by", "created_at",
+            "settings", "report_card", "certificate_id", "valid_from", "valid_until", "replaces_id",
+            "job", "created_by", "created_at",
         ]  # fmt: skip
 
     def get_source(self, row: Protection) -> str:
@@ -53,7 +53,7 @@ class ProtectionSerializer(serializers.ModelSerializer[Protection]):
         return f"{row.source.model.name}/{row.source.number}"
 
     def get_result(self, row: Protection) -> str | None:
-        """The version that a lock gave, as `model/number`."""
+        """The version that a lock or a trigger watermark gave, as `model/number`."""
         return f"{row.result.model.name}/{row.result.number}" if row.result else None
 
     def get_parameters(self, row: Protection) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from api import (
     missing,
     protection,
     registry,
+    triggers,
     unlocks,
     verification,
 )
@@ -54,6 +55,11 @@ urlpatterns = [
         "protections/<uuid:protection_id>/unlocks",
         unlocks.ProtectionUnlocks.as_view(),
         name="protection-unlocks",
+    ),
+    path(
+        "trigger-watermarks",
+        triggers.TriggerWatermarks.as_view(),
+        name="trigger-watermarks",
     ),
     path("guards", guards.Guards.as_view(), name="guards"),
     path(f"{GUARD}/rotation", guards.GuardRotation.as_view(), name="guard-rotation"),

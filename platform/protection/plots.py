@@ -140,6 +140,36 @@ def thefts(results: Sequence[Mapping[str, Any]]) -> list[Theft]:
     ]
 
 
+class Removal(NamedTuple):
+    """What is left of a marked model, and what the owner's test said of it."""
+
+    label: str
+    sentence: str
+    told: str
+    accuracy: str
+    verdict: str
+    p_value: float
+    triggers: str
+
+
+def removals(results: Sequence[Mapping[str, Any]]) -> list[Removal]:
+    """The results of rehearsed removals, as they were run."""
+    return [
+        Removal(
+            title(one["name"]),
+            sentence(one["name"]),
+            ", ".join(
+                f"{name.replace('_', ' ')} {value:g}" for name, value in one["details"].items()
+            ),
+            f"{one['accuracy']:.1%}",
+            one["verdict"],
+            one["p_value"],
+            f"{one['hits']} of {one['questions']}",
+        )
+        for one in results
+    ]
+
+
 class Group(NamedTuple):
     """Bars of one kind, the best for the thief first."""
 

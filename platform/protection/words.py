@@ -3,17 +3,23 @@
 from collections.abc import Mapping
 from typing import Any
 
-from protection import guard_options, options
+from protection import guard_options, options, trigger_options
 from spellmark.evidence.keyed_label_test import smallest_p
 from spellmark.locks.key_lock.parameters import LockParameters
 from spellmark.locks.prompt_lock.parameters import SPELL, PromptLockParameters
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.watermarks.dynamic import MarkParameters
+from spellmark.watermarks.trigger import TriggerParameters
 
 Lock = LockParameters | PromptLockParameters
-Parameters = Lock | MarkParameters
+Parameters = Lock | MarkParameters | TriggerParameters
 
-KIND_WORDS = {"key-lock": "Key lock", "prompt-lock": "Prompt lock", "dynamic": "Guard"}
+KIND_WORDS = {
+    "key-lock": "Key lock",
+    "prompt-lock": "Prompt lock",
+    "dynamic": "Guard",
+    "trigger": "Trigger watermark",
+}
 READING_WORDS = {
     "spell": (
         "As a spell",
@@ -33,6 +39,8 @@ def in_short(parameters: Parameters) -> str:
         return options.in_short(parameters)
     if isinstance(parameters, MarkParameters):
         return guard_options.in_short(parameters)
+    if isinstance(parameters, TriggerParameters):
+        return trigger_options.in_short(parameters)
     steps = "step" if parameters.steps == 1 else "steps"
     parts = [
         "a spell" if parameters.reading == SPELL else "a prompt",
@@ -51,6 +59,8 @@ def describe(parameters: Parameters, card: Mapping[str, Any]) -> list[tuple[str,
         return options.describe(parameters, card)
     if isinstance(parameters, MarkParameters):
         return guard_options.describe(parameters)
+    if isinstance(parameters, TriggerParameters):
+        return trigger_options.describe(parameters)
     size = f"{parameters.size} × {parameters.size} pixels" if parameters.size else "as they are"
     told = [
         ("Text", *READING_WORDS[parameters.reading]),

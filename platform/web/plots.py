@@ -74,6 +74,16 @@ def guard_bars(report: Mapping[str, Any]) -> tuple[Bar, ...]:
     )
 
 
+def trigger_bars(report: Mapping[str, Any]) -> tuple[Bar, ...]:
+    """The bars of a trigger watermark's report card: shares with the mark and without."""
+    return (
+        Bar("before", "Right answers", "before", report["accuracy_before"]),
+        Bar("right", "Right answers", "with the mark", report["accuracy_after"]),
+        Bar("before", "Triggers known", "before", report["unmarked_recall"]),
+        Bar("right", "Triggers known", "with the mark", report["recall"]),
+    )
+
+
 @dataclass(frozen=True)
 class Step:
     """One level of an inclusion proof: two hashes and the one that they make."""

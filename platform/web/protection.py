@@ -244,6 +244,8 @@ def protection_page(request: HttpRequest, actor: Actor, protection_id: UUID) -> 
     row = get_object_or_404(protection_list(actor=actor), id=protection_id)
     if row.kind == Protection.Kind.DYNAMIC:
         return redirect("web:guard-page", guard_id=row.id)
+    if row.kind == Protection.Kind.TRIGGER:
+        return redirect("web:trigger-page", protection_id=row.id)
     if request.method == "POST":
         actor.require(WRITE)
     form = AttackForm(

@@ -258,7 +258,8 @@ def _versions(actor: Actor, model: Model) -> QuerySet[Version]:
 
 
 def _bars(protection: Protection) -> Any:
-    if protection.report_card is None or protection.kind == Protection.Kind.DYNAMIC:
+    marks = (Protection.Kind.DYNAMIC, Protection.Kind.TRIGGER)
+    if protection.report_card is None or protection.kind in marks:
         return None
     return accuracy_bars(protection.report_card, classes=protection.source.card["classes"])
 

@@ -13,6 +13,7 @@ from web import (
     prompt_lock,
     protection,
     registry,
+    triggers,
     unlock,
     verification,
 )
@@ -56,6 +57,9 @@ urlpatterns = [
         guards.guard_client_end,
         name="guard-client-end",
     ),
+    path(f"{VERSION}/trigger", triggers.trigger, name="trigger"),
+    path(f"{VERSION}/trigger/<uuid:commitment_id>", triggers.trigger_start, name="trigger-start"),
+    path("triggers/<uuid:protection_id>", triggers.trigger_page, name="trigger-page"),
     path("trials/<uuid:trial_id>", prompt_lock.trial_page, name="prompt-lock-trial"),
     path("trials/<uuid:trial_id>/sheet", prompt_lock.trial_sheet, name="prompt-lock-sheet"),
     path("editors", editors.editors, name="editors"),

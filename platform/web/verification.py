@@ -17,6 +17,7 @@ from protection.models import Protection
 from protection.selectors import protection_list
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.mark_rule import DYNAMIC
+from spellmark.evidence.trigger_rule import TRIGGER
 from verification.methods import METHODS, limits, method_name
 from verification.models import Run, Suspect
 from verification.plots import run_plot, run_plot_text
@@ -27,6 +28,7 @@ from verification.services import (
     Rule,
     rule_for,
     run_create,
+    run_rule,
     suspect_endpoint_create,
     suspect_file_create,
 )
@@ -107,11 +109,11 @@ class RunForm(forms.Form):
     protection = ProtectionField(
         Protection.objects.none(),
         empty_label="choose one",
-        help_text="The lock or guard that the suspect may have been copied with.",
+        help_text="The lock, guard or watermark that the suspect may have been copied with.",
     )
     key_file = KeyFileField(
         label="Key file",
-        help_text="The .spellkey of that lock or guard. It is sealed for this run, then erased.",
+        help_text="The .spellkey of that protection. It is sealed for this run, then erased.",
     )
     method = forms.ChoiceField(
         required=False,
@@ -144,7 +146,8 @@ class RunForm(forms.Form):
         label="Probe images",
         help_text=f"Empty: {USUAL_PROBES} for a lock, each sent once under each of your sub-keys, "
         "or in the random-key test under your key and every decoy; for a guard at most "
-        f"{USUAL_QUESTIONS}, each sent once as it is.",
+        f"{USUAL_QUESTIONS}, each sent once as it is; for a watermark as many triggers as its key "
+        "promises.",
     )
     batch = forms.IntegerField(
         min_value=1,
@@ -293,6 +296,8 @@ def run_page(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse:
         "limits": statement.limits if statement else limits(run.method),
         "method": METHODS[run.method],
         "is_guard": run.method == DYNAMIC,
+        "is_trigger": run.method == TRIGGER,
+        "rule": run_rule(run),
         "sent": len(exchanges),
         "answered": sum(state == "answered" for state in exchanges),
         "owner_keys": owner_keys,

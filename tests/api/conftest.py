@@ -28,6 +28,7 @@ from tests.factories import (
     finished_unlock,
     guard_client,
     own_editor,
+    queued_trigger,
 )
 
 ALL = ("read", "write", "verify")
@@ -192,6 +193,7 @@ def world(alice_actor) -> dict[str, Any]:
         "guard_id": guard.id,
         "client_id": guard_client(alice_actor, guard).id,
         "guard_commitment_id": guard.commitment_id,
+        "trigger_commitment_id": queued_trigger(alice_actor, version=version).commitment_id,
         "suspect_id": run.suspect.id,
         "unlock_id": finished_unlock(alice_actor, run.protection).id,
         "editor_id": own_editor(alice_actor).id,

@@ -14,7 +14,7 @@ from jobs.models import Job
 from protection.models import Editor, GuardClient, Protection, Unlock
 from registry.models import Model
 from tests.api.conftest import ALL, Api, error_of
-from tests.factories import GUARD_KEY, KEY, editor_file, image_file, model_file
+from tests.factories import GUARD_KEY, KEY, TRIGGER_KEY, editor_file, image_file, model_file
 from verification.models import Run
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -104,6 +104,10 @@ def _body(operation: Operation, world: dict[str, Any]) -> Any:
             "commitment": str(world["guard_commitment_id"]), "key_file": guard_key,
             "dataset": "fashion-mnist",
         },
+        ("trigger-watermarks", "post"): {
+            "commitment": str(world["trigger_commitment_id"]),
+            "key_file": json.loads(TRIGGER_KEY.dumps()), "dataset": "fashion-mnist",
+        },
         ("guard-rotation", "post"): {
             "commitment": str(world["guard_commitment_id"]), "key_file": guard_key,
         },
@@ -167,7 +171,17 @@ def test_a_stranger_gets_404_for_whatever_is_alices(strangers_api, world, charli
         for one in OPERATIONS
         if (one.names_an_object and (one.name, one.method) not in OWN)
         or (one.name, one.method)
-        in {(name, "post") for name in ("key-locks", "prompt-locks", "guards", "runs", "cases")}
+        in {
+            (name, "post")
+            for name in (
+                "key-locks",
+                "prompt-locks",
+                "guards",
+                "trigger-watermarks",
+                "runs",
+                "cases",
+            )
+        }
     ]
     assert len(aimed) > 25
     assert _walk(strangers_api, aimed, world) == _all(aimed, 404)

@@ -32,6 +32,7 @@ class World:
     editor: Editor
     unlock: Unlock
     client: GuardClient
+    trigger: Protection
     run: Run
     case: Case
     report: Report
@@ -61,6 +62,9 @@ class World:
             "guard-start": {**version, "commitment_id": self.client.guard.commitment_id},
             "guard-page": {"guard_id": self.client.guard_id},
             "guard-client-end": {"guard_id": self.client.guard_id, "client_id": self.client.id},
+            "trigger": version,
+            "trigger-start": {**version, "commitment_id": self.trigger.commitment_id},
+            "trigger-page": {"protection_id": self.trigger.id},
             "editor-upload": {"name": "editor.safetensors"},
             "editor-file": {"editor_id": self.editor.id},
             "unlock": {"protection_id": self.protection.id},
@@ -113,6 +117,7 @@ def world(alice: User, alice_actor: Actor) -> World:
         editor=factories.own_editor(alice_actor),
         unlock=factories.finished_unlock(alice_actor, protection),
         client=factories.guard_client(alice_actor, guard),
+        trigger=factories.finished_trigger(alice_actor, version=protection.source),
         run=run,
         case=case,
         report=report_create(actor=alice_actor, case=case),

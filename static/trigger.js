@@ -1,0 +1,40 @@
+// The wizard of trigger watermarks: how many triggers, and the key.
+
+import { bringUpToDate, byId, keyForm, tell } from "./keyform.js";
+
+const options = byId("options");
+
+if (options) {
+  options.addEventListener("change", show);
+  options.addEventListener("submit", (event) => event.preventDefault());
+  keyForm({ parameters, isSound, inputs: [...options.elements] });
+  // An option may be set before this runs: by a quick hand, or by a browser that restores a page.
+  show();
+}
+
+// The options as the key file holds them.
+function parameters() {
+  const fixed = (name) => Number(options.dataset[name]);
+  const chosen = (name) => Number(options.elements[name].value);
+  return {
+    classes: fixed("classes"),
+    channels: fixed("channels"),
+    height: fixed("height"),
+    width: fixed("width"),
+    triggers: chosen("triggers"),
+    queries: chosen("queries"),
+    digits: chosen("digits"),
+    grid: fixed("grid"),
+  };
+}
+
+async function isSound() {
+  await show();
+  const problem = byId("trigger-words").querySelector("[role=alert]");
+  tell("make-error", problem ? "Choose other numbers: these make no watermark for this model." : "");
+  return !problem;
+}
+
+function show() {
+  return bringUpToDate(options, ["trigger-words", "keygen"]);
+}
