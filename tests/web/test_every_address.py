@@ -27,8 +27,8 @@ AUDITED = {
 }  # fmt: skip
 FORMS = {
     "model-new", "lock", "lock-samples", "lock-start", "prompt-lock", "prompt-lock-trial",
-    "prompt-lock-sheet", "guard", "guard-start", "trigger", "trigger-start", "editor-new", "editor-file", "suspect-new",
-    "run-new", "case-new",
+    "prompt-lock-sheet", "guard", "guard-start", "trigger", "trigger-start", "editor-new",
+    "editor-file", "suspect-new", "run-new", "case-new",
 }  # fmt: skip
 OWNERS = {"members", "tokens"}
 
