@@ -73,12 +73,12 @@ PROTOCOL = (
     "rank is equally likely for it. The p-value is its rank: (1 + decoys that do as well or "
     "better) / (1 + all decoys). Ties count against the owner.",
     "Exact, with triggers. Images and labels of a trigger watermark follow from the owner’s "
-    "secret, the owner’s id and the binding; their root stands in the log before the first run. Each label "
-    "is uniform and independent of everything else, so a suspect that never depended on the key "
-    "gives it with a chance of one in as many as there are classes, whatever it answers. Every run "
-    "opens triggers that no run opened before, and its p-value counts the looks, the runs and the "
-    "owner’s keys before it. Nobody is asked unless the owner’s own model knows nine in ten of its "
-    "triggers and does its task.",
+    "secret, the owner’s id and the binding; their root stands in the log before the first run. "
+    "Each label is uniform and independent of everything else, so a suspect that never depended on "
+    "the key gives it with a chance of one in as many as there are classes, whatever it answers. "
+    "Every run opens triggers that no run opened before, and its p-value counts the looks, the "
+    "runs and the owner’s keys before it. Nobody is asked unless the owner’s own model knows nine "
+    "in ten of its triggers and does its task.",
     "No query twice. Each query is recorded before it is sent. One that fails or is lost is not "
     "sent again; its probe is then left out under all keys alike.",
     "Everything is reported. A run that joined a case cannot leave it. Failed, cancelled and "
