@@ -262,9 +262,7 @@ def finished_trigger_run(
 ) -> Run:
     """A run against a trigger watermark that reached this verdict, with its certificate."""
     if trigger is None:
-        made = Protection.objects.filter(organisation=actor.organisation, result__isnull=False)
-        source = made.exclude(kind="trigger").first()
-        trigger = finished_trigger(actor, version=source.source if source else None)
+        trigger = finished_trigger(actor, version=_protection(actor).source)
     suspect = endpoint_suspect(actor)
     run = services.run_create(actor=actor, suspect=suspect, protection=trigger, key=TRIGGER_KEY)
     job, rule = claimed(run.job), services.run_rule(run)
@@ -523,7 +521,7 @@ def model_file(*, description: str = "") -> bytes:
 def _protection(actor: Actor) -> Protection:
     """The organisation's own lock, made when it is first wanted."""
     made = Protection.objects.filter(organisation=actor.organisation, result__isnull=False)
-    return made.first() or finished_protection(actor)
+    return made.exclude(kind="trigger").first() or finished_protection(actor)
 
 
 def ask(

@@ -119,6 +119,17 @@ def test_a_report_with_both_methods_tells_the_limits_of_both(alice_actor):
     assert "does not stand out" in html
 
 
+def test_a_report_on_triggers_tells_their_root_and_what_was_counted(alice_actor):
+    run = factories.finished_trigger_run(alice_actor, verdict="match")
+    html = built(report_on(alice_actor, run)).html.decode()
+    for said in (
+        "images which nobody chose", run.protection.settings["root"], "multiplied by",
+        "up to 32 of 96", "Triggers known with it",
+    ):  # fmt: skip
+        assert said in html, said
+    assert all(escape(limit) in html for limit in limits("trigger-watermark"))
+
+
 def test_every_run_of_the_case_appears(alice_actor, runs):
     files = built(report_on(alice_actor, *runs))
     text, html, readme = pdf_text(files), files.html.decode(), members(files)["README.txt"]
