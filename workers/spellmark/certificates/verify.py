@@ -18,7 +18,9 @@ from spellmark.errors import SpellmarkError
 
 T = TypeVar("T")
 
-RECOMPUTED_METHODS = ("keyed-labels", "random-key-test", "dynamic-watermark")
+RECOMPUTED_METHODS = (
+    "keyed-labels", "random-key-test", "dynamic-watermark", "agreement", "correlation", "weights",
+)  # fmt: skip
 # Sums in another order on another machine may differ in the last digits, never in more.
 _TOLERANCE = 1e-9
 
