@@ -25,6 +25,7 @@ from tasks import (
     editor_training,
     guard,
     lock,
+    pool_growth,
     report,
     spell_trial,
     theft,
@@ -32,6 +33,7 @@ from tasks import (
     verification_run,
 )
 from tasks.work import Work
+from verification.references import POOL_JOB
 from verification.services import RUN_JOB
 
 logger = logging.getLogger("spellmark.work")
@@ -46,6 +48,7 @@ HANDLERS: dict[str, Callable[[Work], None]] = {
     UNLOCK_JOB: unlock.run,
     GUARD_JOB: guard.run,
     RUN_JOB: verification_run.run,
+    POOL_JOB: pool_growth.run,
     REPORT_JOB: report.run,
 }
 

@@ -6,6 +6,7 @@ standard library alone: outsiders redo it.
 
 import math
 from collections.abc import Sequence
+from operator import mul
 
 from spellmark.evidence.answer_access import Access
 
@@ -69,11 +70,13 @@ def _units(rows: Sequence[Row]) -> list[list[float]]:
 
 
 def _cosine(one: Row, other: Row) -> float:
-    return (1 - sum(a * b for a, b in zip(one, other, strict=True))) / 2
+    return (1 - sum(map(mul, one, other))) / 2
 
 
 def _rbf(one: Row, other: Row) -> float:
-    return math.exp(-sum((a - b) ** 2 for a, b in zip(one, other, strict=True)))
+    # |a - b|² of rows whose lengths are one, or zero.
+    squares = sum(map(mul, one, one)) + sum(map(mul, other, other))
+    return math.exp(-max(squares - 2 * sum(map(mul, one, other)), 0.0))
 
 
 _RELATIONS = {COSINE: _cosine, RBF: _rbf}
