@@ -207,9 +207,11 @@ def pool_plot(run: Run) -> str:
                 "dots": [dot(n, row, top + height - 19) for n, row in enumerate(mine)],
             }
         )
-    step = (high - low) / 5
-    digits = max(0, 1 - math.floor(math.log10(step)))
-    ticks = [round(low + step * (number + 0.5), digits) for number in range(5)]
+    digits = 1 - math.floor(math.log10(high - low))
+    first, last = math.ceil(low * 10**digits), math.floor(high * 10**digits)
+    # From 10 to 100 units of the last digit lie between: every fifth, tenth or twentieth is marked.
+    every = next(step for step in (2, 5, 10, 20) if (last - first) // step <= 6)
+    ticks = [unit / 10**digits for unit in range(first, last + 1) if unit % every == 0]
     context = {
         **_frame(run),
         "text": pool_plot_text(run),
@@ -217,7 +219,7 @@ def pool_plot(run: Run) -> str:
         "rows": drawn,
         "threshold": x(threshold),
         "suspect": x(own),
-        "scores": [Tick(x(value), f"{value:.{digits}f}") for value in ticks],
+        "scores": [Tick(x(value), f"{value:.{max(digits, 0)}f}") for value in ticks],
     }
     return render_to_string("plots/pool.svg", context)
 
@@ -229,8 +231,9 @@ def pool_plot_text(run: Run) -> str:
     return (
         f"The suspect scores {run.score:.3f}; {len(scores)} innocent models score "
         f"{min(scores):.3f} to {max(scores):.3f}. One half of them set the threshold of "
-        f"{found['threshold']:.3f}. Of the other {tested}, it accuses {wrong or 'none'}, which leaves a false-positive rate of "
-        f"at most {found['falsePositiveRateAtMost']:.1%} open (95 % confidence)."
+        f"{found['threshold']:.3f}. Of the other {tested}, it accuses {wrong or 'none'}, which "
+        f"leaves a false-positive rate of at most {found['falsePositiveRateAtMost']:.1%} open "
+        "(95 % confidence)."
     )
 
 

@@ -46,7 +46,7 @@ def test_a_run_needs_no_key(api, alice_actor, method):
 
 
 def test_a_finished_run_tells_pool_and_score(api, alice_actor):
-    run = factories.finished_fingerprint_run(alice_actor, probes=60)
+    run = factories.finished_fingerprint_run(alice_actor, probes=20)
     told = api.get(f"runs/{run.id}").json()
     assert (told["verdict"], told["score"]) == ("match", 0.95)
     assert told["findings"]["falsePositives"] == 0

@@ -346,7 +346,7 @@ def test_the_commands_of_the_report_check_it_without_us(alice_actor, tmp_path, m
 
 
 def test_runs_by_fingerprint_are_told_as_leads(alice_actor):
-    run = factories.finished_fingerprint_run(alice_actor, probes=60)
+    run = factories.finished_fingerprint_run(alice_actor, probes=20)
     files = built(report_on(alice_actor, run))
     page = files.html.decode()
     for words in (

@@ -52,7 +52,7 @@ def small(tmp_path, monkeypatch):
     def halved(split, count):
         return split.images[:count, 0, ::2, ::2], split.labels[:count]
 
-    train, test = halved(whole.train, 1600), halved(whole.test, 1600)
+    train, test = halved(whole.train, 1200), halved(whole.test, 1600)
     np.savez(
         tmp_path / "small.npz",
         train_images=train[0], train_labels=train[1],
@@ -61,8 +61,8 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setenv("SPELLMARK_DATA", str(tmp_path))
 
 
-def trained(seed, part=slice(0, 800), model=None, **choices):
-    recipe = Recipe(**{"epochs": 12, "batch": 64, "seed": seed} | choices)
+def trained(seed, part=slice(0, 600), model=None, **choices):
+    recipe = Recipe(**{"epochs": 8, "batch": 128, "seed": seed} | choices)
     return fit(model or fresh(CARD, seed), CARD, datasets.load("small").train[part], recipe)
 
 
@@ -90,7 +90,7 @@ def suspect_of(actor, model, tmp_path, name):
 
 def grown(actor, version):
     job = references.pool_grow(
-        actor=actor, version=version, dataset="small", images=800, of_a_kind=OF_A_KIND, epochs=12
+        actor=actor, version=version, dataset="small", images=600, of_a_kind=OF_A_KIND, epochs=6
     )
     tasks.run_job(str(job.id))
     job.refresh_from_db()
@@ -120,24 +120,24 @@ def test_copies_are_told_from_innocents_by_every_fingerprint(alice_actor, tmp_pa
     assert {kind: rows.filter(kind=kind).count() for kind in KINDS} == dict.fromkeys(KINDS, 13)
     assert min(row.accuracy for row in rows) > 0.5
 
-    tuned = trained(50, slice(800, 1600), deepcopy(owner), epochs=1, learning_rate=1e-4)
+    tuned = trained(50, slice(600, 1200), deepcopy(owner), epochs=1, learning_rate=1e-4)
     copy = suspect_of(alice_actor, tuned, tmp_path, "copy")
     innocent = suspect_of(alice_actor, trained(99), tmp_path, "innocent")
 
-    run = ran(alice_actor, version, copy, "agreement", probes=200)
+    run = ran(alice_actor, version, copy, "agreement", probes=50)
     assert (run.verdict, run.evidence_class) == ("match", "indicative")
     assert run.p_value == 1 / 40 <= run.rule["alpha"]
-    assert run.exchanges.count() == run.answered_probes == 200
+    assert run.exchanges.count() == run.answered_probes == 50
     assert not run.findings["void"]
     assert "not a proof" in run.reason
     assert ReferenceAnswers.objects.count() == 39
-    assert ran(alice_actor, version, innocent, "agreement", probes=200).verdict != "match"
+    assert ran(alice_actor, version, innocent, "agreement", probes=50).verdict != "match"
 
     # The pool's answers are used again, and another run asks other probes.
-    run = ran(alice_actor, version, copy, "correlation", probes=100)
+    run = ran(alice_actor, version, copy, "correlation", probes=50)
     assert (ProbeSet.objects.count(), ReferenceAnswers.objects.count()) == (1, 39)
     assert run.verdict == "match"
-    assert ran(alice_actor, version, innocent, "correlation", probes=100).verdict != "match"
+    assert ran(alice_actor, version, innocent, "correlation", probes=50).verdict != "match"
 
     run = ran(alice_actor, version, copy, "weights")
     assert (run.verdict, run.findings["relation"]) == ("match", "fine-tuned")
@@ -152,7 +152,7 @@ def test_copies_are_told_from_innocents_by_every_fingerprint(alice_actor, tmp_pa
 def test_a_lost_worker_trains_no_model_twice(alice_actor, tmp_path, monkeypatch):
     version = version_of(alice_actor, fresh(CARD, 0), tmp_path)
     job = references.pool_grow(
-        actor=alice_actor, version=version, dataset="small", images=800, of_a_kind=2, epochs=1
+        actor=alice_actor, version=version, dataset="small", images=600, of_a_kind=2, epochs=1
     )
     real, calls = pool_growth.fit, []
 
@@ -190,9 +190,9 @@ def test_the_plan_mixes_kinds_and_architectures():
 
 def test_other_data_are_images_that_the_owner_has_not_seen():
     data = datasets.load("small")
-    assert len(pool_growth.split_for("same data", data, 800)) == 800
-    rest = pool_growth.split_for("other data", data, 800)
-    assert (rest.images == data.train.images[800:]).all()
+    assert len(pool_growth.split_for("same data", data, 600)) == 600
+    rest = pool_growth.split_for("other data", data, 600)
+    assert (rest.images == data.train.images[600:]).all()
     # The owner has seen all: those that no probe comes from.
     rest = pool_growth.split_for("other data", data, None)
     assert (rest.images == data.test.images[800:]).all()

@@ -127,7 +127,7 @@ def test_suspects_that_a_method_cannot_compare_are_refused(alice_actor):
 
 @pytest.mark.parametrize("verdict", ["match", "no match", "inconclusive"])
 def test_a_finished_run_verifies_offline(alice_actor, verdict):
-    run = factories.finished_fingerprint_run(alice_actor, verdict=verdict, probes=60)
+    run = factories.finished_fingerprint_run(alice_actor, verdict=verdict, probes=20)
     assert run.verdict == verdict
     report = verify_files(run_bundle(run), trust())
     assert report.passed, report.checks
@@ -138,7 +138,7 @@ def test_a_finished_run_verifies_offline(alice_actor, verdict):
 
 
 def test_a_void_claim_says_so_and_offers_the_next_method(alice_actor):
-    run = factories.finished_fingerprint_run(alice_actor, void=True, probes=60)
+    run = factories.finished_fingerprint_run(alice_actor, void=True, probes=20)
     assert (run.verdict, run.findings["void"]) == ("inconclusive", True)
     assert run.reason.startswith("Void")
     method, why = next_best(run)
@@ -147,7 +147,7 @@ def test_a_void_claim_says_so_and_offers_the_next_method(alice_actor):
 
 
 def test_what_is_next_hangs_on_what_was_tried(alice_actor):
-    run = factories.finished_fingerprint_run(alice_actor, verdict="inconclusive", probes=60)
+    run = factories.finished_fingerprint_run(alice_actor, verdict="inconclusive", probes=20)
     run.access_level = "probabilities"
     assert next_best(run)[0] == "correlation"
     run.method = "correlation"
@@ -159,7 +159,7 @@ def test_what_is_next_hangs_on_what_was_tried(alice_actor):
 
 
 def test_the_plot_shows_the_pool_and_the_suspect_inside_its_frame(alice_actor):
-    run = factories.finished_fingerprint_run(alice_actor, probes=60)
+    run = factories.finished_fingerprint_run(alice_actor, probes=20)
     drawn = ElementTree.fromstring(run_plot(run))  # noqa: S314 - our own SVG
     dots = [float(e.get("cx")) for e in drawn.iter(f"{SVG}circle")]
     assert len(dots) == 30 + 2  # and the legend's

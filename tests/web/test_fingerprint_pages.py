@@ -81,7 +81,7 @@ def shown(as_alice, run):
     ],
 )
 def test_a_run_page_says_what_its_evidence_is_worth(as_alice, alice_actor, verdict, words):
-    run = factories.finished_fingerprint_run(alice_actor, verdict=verdict, probes=60)
+    run = factories.finished_fingerprint_run(alice_actor, verdict=verdict, probes=20)
     page = shown(as_alice, run)
     assert words in page
     assert "Indicative evidence." in page
@@ -92,7 +92,7 @@ def test_a_run_page_says_what_its_evidence_is_worth(as_alice, alice_actor, verdi
 
 
 def test_a_void_claim_is_called_void(as_alice, alice_actor):
-    run = factories.finished_fingerprint_run(alice_actor, void=True, probes=60)
+    run = factories.finished_fingerprint_run(alice_actor, void=True, probes=20)
     assert "The claim is void" in shown(as_alice, run)
 
 
