@@ -69,9 +69,9 @@ PROTOCOL = (
     "Ranked, with fingerprints. Without a secret a suspect is compared as it is: by the owner’s "
     "own mistakes, by which inputs it finds alike, or by its weights. Its score is ranked among "
     "models that are known to be innocent (the null pool), which was fixed before the suspect was "
-    "asked. Half of them, drawn by the run’s random seed, set the threshold; the other half tell how "
-    "often it accuses an innocent model. If it accuses one, the claim is void. A match is a lead, "
-    "never proof by itself.",
+    "asked. Half of them, drawn by the run’s random seed, set the threshold; the other half tell "
+    "how often it accuses an innocent model. If it accuses one, the claim is void. A match is a "
+    "lead, never proof by itself.",
     "No query twice. Each query is recorded before it is sent. One that fails or is lost is not "
     "sent again; its probe is then left out under all keys alike.",
     "Everything is reported. A run that joined a case cannot leave it. Failed, cancelled and "

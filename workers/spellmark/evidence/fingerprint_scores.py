@@ -70,13 +70,17 @@ def _units(rows: Sequence[Row]) -> list[list[float]]:
 
 
 def _cosine(one: Row, other: Row) -> float:
-    return (1 - sum(map(mul, one, other))) / 2
+    return (1 - _product(one, other)) / 2
 
 
 def _rbf(one: Row, other: Row) -> float:
     # |a - b|² of rows whose lengths are one, or zero.
-    squares = sum(map(mul, one, one)) + sum(map(mul, other, other))
-    return math.exp(-max(squares - 2 * sum(map(mul, one, other)), 0.0))
+    squares = _product(one, one) + _product(other, other)
+    return math.exp(-max(squares - 2 * _product(one, other), 0.0))
+
+
+def _product(one: Row, other: Row) -> float:
+    return float(sum(map(mul, one, other)))
 
 
 _RELATIONS = {COSINE: _cosine, RBF: _rbf}
