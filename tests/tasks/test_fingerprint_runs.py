@@ -123,7 +123,7 @@ def test_copies_are_told_from_innocents_by_every_fingerprint(alice_actor, tmp_pa
     assert {kind: rows.filter(kind=kind).count() for kind in KINDS} == dict.fromkeys(KINDS, 13)
     assert min(row.accuracy for row in rows) > 0.5
 
-    tuned = trained(50, slice(600, 1200), deepcopy(owner), epochs=1, learning_rate=1e-4)
+    tuned = trained(50, slice(600, 1200), deepcopy(owner), epochs=2, learning_rate=3e-4)
     copy = suspect_of(alice_actor, tuned, tmp_path, "copy")
     innocent = suspect_of(alice_actor, trained(99), tmp_path, "innocent")
 
