@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -41,9 +42,13 @@ from registry.services import (
 )
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST, Disclosure, decide
 from spellmark.evidence.draws import true_slot
+from spellmark.evidence.fingerprint_replay import FingerprintDisclosure
+from spellmark.evidence.fingerprint_replay import replay as replay_fingerprint
+from spellmark.evidence.fingerprint_rule import AGREEMENT, WEIGHTS
 from spellmark.evidence.mark_evidence import Question
 from spellmark.evidence.mark_replay import MarkDisclosure, hear, replay
 from spellmark.evidence.mark_rule import DYNAMIC, MarkRun
+from spellmark.evidence.null_pool import KINDS, SAME_ARCHITECTURE, split
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_leaves import draw_leaves
 from spellmark.evidence.trigger_replay import TriggerDisclosure
@@ -64,7 +69,9 @@ from spellmark.watermarks.trigger import SCHEME as TRIGGER_SCHEME
 from spellmark.watermarks.trigger import TriggerParameters
 from tasks.lock import opened_key
 from verification import services
-from verification.models import Run, Suspect
+from verification.fingerprints import fingerprint_run_create, fingerprint_run_finish, run_pool
+from verification.models import Reference, Run, Suspect
+from verification.references import pool_finish, pool_grow, reference_record
 
 CARD = ModelCard(architecture="small-cnn", classes=10, channels=1, height=8, width=8)
 
@@ -380,6 +387,98 @@ def queued_run(
     )
 
 
+def reference_pool(
+    actor: Actor, version: Version, *, of_a_kind: int = 10, dataset: str = "fashion-mnist"
+) -> list[Reference]:
+    """A null pool that nobody has trained."""
+    job = pool_grow(actor=actor, version=version, dataset=dataset, of_a_kind=of_a_kind)
+    held = claimed(job)
+    card = replace(CARD, config={"width": 4})
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "reference.safetensors"
+        for number, kind in enumerate(KINDS * of_a_kind):
+            mine = CARD if kind == SAME_ARCHITECTURE else card
+            path.write_bytes(model_file(description=f"{job.id} {number}", card=mine))
+            rows.append(
+                reference_record(
+                    job=held, number=number, kind=kind, file=path, card=mine, accuracy=0.9,
+                    settings={"epochs": 6, "images": 6000, "seed": number, "learningRate": 0.004},
+                )
+            )  # fmt: skip
+    pool_finish(job=held)
+    return rows
+
+
+# A suspect's score, among innocents of 0.4 to 0.6.
+SCORES = {"match": 0.95, "no match": 0.45, "inconclusive": 0.65}
+
+
+def queued_fingerprint_run(
+    actor: Actor, *, version: Version | None = None, suspect: Suspect | None = None, **choices: Any
+) -> Run:
+    """A run by fingerprint that waits for a worker, with a pool where there is none."""
+    ensure_signing_keys()
+    version = version or published_version(actor, name="wren")
+    ledger_sequence()
+    if not Reference.objects.filter(organisation=actor.organisation).exists():
+        reference_pool(actor, version)
+    return fingerprint_run_create(
+        actor=actor, suspect=suspect or endpoint_suspect(actor), version=version,
+        dataset="fashion-mnist", **{"method": WEIGHTS if suspect else AGREEMENT} | choices,
+    )  # fmt: skip
+
+
+def finished_fingerprint_run(
+    actor: Actor, *, verdict: str = "match", void: bool = False, **choices: Any
+) -> Run:
+    """A run by fingerprint that reached this verdict; by weights where the suspect is a file."""
+    run = queued_fingerprint_run(actor, **choices)
+    pool = run_pool(run)
+    scores: dict[Any, float | None] = {
+        one: 0.4 + 0.2 * (number % 10) / 9 for number, one in enumerate(sorted(pool))
+    }
+    if void:
+        tested = next(one for one, half in split(pool, bytes.fromhex(run.seed)).items()
+                      if half == "test")  # fmt: skip
+        scores[tested] = 0.94
+    rule = services.run_rule(run)
+    owner = [[0.91 if place == number % 10 else 0.01 for place in range(10)]
+             for number in range(rule.probes)]  # fmt: skip
+    told: dict[str, Any] = {"owner": owner}
+    if run.method == WEIGHTS:
+        told = {"score": SCORES[verdict]}
+    else:
+        agreed = round(SCORES[verdict] * rule.probes)
+        for number in range(rule.probes):
+            said = number % 10 if number < agreed else (number + 1) % 10
+            exchange = Exchange(
+                number=number, probe=number, image_index=number, image_sha256="0" * 64, label=0,
+                first_slot=0, request_sha256="0" * 64, state="sent",
+            )  # fmt: skip
+            services.exchange_intend(run=run, exchange=exchange)
+            answered = replace(exchange, state="answered", level="labels", labels=(said,))
+            services.exchange_conclude(run=run, exchange=answered, answer=b"{}")
+    disclosure = FingerprintDisclosure(bytes.fromhex(run.seed), scores, **told)
+    decision = replay_fingerprint(rule, disclosure, services.run_exchanges(run))
+    assert decision.verdict == ("inconclusive" if void else verdict)
+    layer = {
+        "name": "head.weight", "size": 1280, "similarity": 0.93, "moved": False, "changed": True,
+        "zeros": 0.0, "levels": None, "share": 0.9,
+    }  # fmt: skip
+    findings: dict[str, Any] = {}
+    if run.method == WEIGHTS:
+        findings = {"relation": "fine-tuned", "permuted": True, "changed": ["head.weight"],
+                    "layers": [layer]}  # fmt: skip
+    fingerprint_run_finish(
+        run=run, job=claimed(run.job), decision=decision, disclosure=disclosure,
+        findings=findings, suspect_description={"kind": "endpoint", "url": "http://127.0.0.1:9"},
+    )  # fmt: skip
+    ledger_sequence()
+    run.refresh_from_db()
+    return run
+
+
 def finished_run(actor: Actor, *, verdict: str = "match", **choices: object) -> Run:
     """A run that reached this verdict, with its certificate in the log. `choices`: queued_run's."""
     if choices.get("method") == DYNAMIC:
@@ -509,9 +608,9 @@ def claimed(job: Job) -> Job:
     return held
 
 
-def model_file(*, description: str = "") -> bytes:
+def model_file(*, description: str = "", card: ModelCard = CARD) -> bytes:
     """A safetensors file with a card, whose weights nobody has trained."""
-    card = replace(CARD, description=description)
+    card = replace(card, description=description)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         weights.save(build(card), card, path)

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView
 from api import (
     disputes,
     editors,
+    fingerprints,
     guards,
     jobs,
     ledger,
@@ -77,6 +78,18 @@ urlpatterns = [
     path("suspects", verification.Suspects.as_view(), name="suspects"),
     path("suspects/files/<str:name>", verification.SuspectFile.as_view(), name="suspect-file"),
     path("runs", verification.Runs.as_view(), name="runs"),
+    path("runs/fingerprint", fingerprints.FingerprintRuns.as_view(), name="fingerprint-runs"),
+    path("references", fingerprints.References.as_view(), name="references"),
+    path(
+        "references/files/<str:name>",
+        fingerprints.ReferenceUpload.as_view(),
+        name="reference-upload",
+    ),
+    path(
+        "references/<uuid:reference_id>/file",
+        fingerprints.ReferenceFile.as_view(),
+        name="reference-file",
+    ),
     path("runs/<uuid:run_id>", verification.RunDetail.as_view(), name="run"),
     path("runs/<uuid:run_id>/bundle", verification.RunBundle.as_view(), name="run-bundle"),
     path("certificates", ledger.Certificates.as_view(), name="certificates"),

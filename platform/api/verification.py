@@ -16,6 +16,7 @@ from api.jobs import JobSerializer
 from api.protection import key_from
 from api.uploads import BINARY, body_chunks, content_length
 from protection.selectors import protection_list
+from spellmark.evidence.fingerprint_rule import FINGERPRINTS
 from verification.methods import METHODS
 from verification.models import Run, Suspect
 from verification.selectors import run_bundle, run_list, suspect_list
@@ -47,17 +48,23 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     """A run with its verdict."""
 
     suspect = SuspectSerializer(read_only=True)
+    version = serializers.SerializerMethodField()
     job = JobSerializer(read_only=True)
 
     class Meta:
         model = Run
         fields = [
-            "id", "suspect", "protection_id", "method", "evidence_class", "rule", "smallest_p",
-            "verdict", "reason", "statistic", "p_value", "answered_probes", "hits", "true_slot",
-            "null_distribution", "growth", "client", "access_level", "transcript_sha256",
+            "id", "suspect", "protection_id", "version", "method", "evidence_class", "rule",
+            "smallest_p", "verdict", "reason", "statistic", "p_value", "answered_probes", "hits",
+            "true_slot", "null_distribution", "growth", "client", "score", "pool", "findings",
+            "access_level", "transcript_sha256",
             "certificate_id", "registration_index", "job", "created_by", "created_at",
             "finished_at",
         ]  # fmt: skip
+
+    def get_version(self, row: Run) -> str | None:
+        """The version that a fingerprint compares with, as `model/number`."""
+        return f"{row.version.model.name}/{row.version.number}" if row.version else None
 
 
 class RunInput(serializers.Serializer[Any]):
@@ -71,7 +78,9 @@ class RunInput(serializers.Serializer[Any]):
     suspect = serializers.UUIDField()
     protection = serializers.UUIDField()
     key_file = serializers.JSONField(write_only=True)
-    method = serializers.ChoiceField(list(METHODS), allow_blank=True, default="")
+    method = serializers.ChoiceField(
+        [name for name in METHODS if name not in FINGERPRINTS], allow_blank=True, default=""
+    )
     alpha = serializers.FloatField(allow_null=True, default=None)
     decoys = serializers.IntegerField(min_value=19, max_value=1_000_000, default=999)
     probes = serializers.IntegerField(min_value=10, max_value=10_000, allow_null=True, default=None)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
+from spellmark.evidence.fingerprint_rule import AGREEMENT, CORRELATION, WEIGHTS
 from spellmark.evidence.mark_rule import DYNAMIC
 from spellmark.evidence.trigger_rule import TRIGGER
 
@@ -61,6 +62,18 @@ class Tries:
 
 
 _ENDPOINT = "An endpoint can change between two runs; the transcript binds what it answered then."
+_LEAD = (
+    "Fingerprints are indicative: nothing was planted in the model, so nothing about them is "
+    "secret or random but the choice of probes and the halves of the pool. A match is a lead, "
+    "never proof by itself.",
+    "A likeness says not who copied from whom: the older registration and other evidence have to.",
+    "The p-value holds for suspects that are as independent as the models of the null pool. One "
+    "that was made more alike without any copying, say from the owner's own published data, may "
+    "come closer than any of them.",
+    "That the scores of the null pool belong to the files that it names was checked by the "
+    "registry that signed this. What is told is enough to redo the halves, the threshold, the "
+    "rank and the false positives.",
+)
 
 
 @dataclass(frozen=True)
@@ -150,6 +163,40 @@ METHODS = {
             "An endpoint can tell images like these from ordinary ones and refuse or answer them "
             "at random: that is a 'no match' too.",
             _ENDPOINT,
+        ),
+    ),
+    AGREEMENT: Method(
+        "Agreement on mistakes",
+        "Plain questions that your model gets wrong: two models that learned alone are wrong in "
+        "different ways, a copy is wrong as yours is. Labels are enough. For every version.",
+        (
+            *_LEAD,
+            "A copy that was trained long enough on other images, or extracted through labels, "
+            "errs in ways of its own: 'no match' does not prove independence.",
+            _ENDPOINT,
+        ),
+    ),
+    CORRELATION: Method(
+        "Correlation of samples",
+        "Plain questions: whether the suspect finds the same inputs alike as your model does. "
+        "Sees more with probabilities; the classes may differ. For every version.",
+        (
+            *_LEAD,
+            "A copy that was extracted through labels alone was not told from an innocent model of "
+            "the same data by anything that was tried: 'no match' does not prove independence.",
+            _ENDPOINT,
+        ),
+    ),
+    WEIGHTS: Method(
+        "Weights, layer by layer",
+        "No questions: the suspect's file is laid over your version's, units in the order that "
+        "fits best, and the layers are compared. For suspects that are files.",
+        (
+            *_LEAD,
+            "A model that was trained anew on answers shares no weights with the one that gave "
+            "them: weights tell of files that were taken, never of extraction.",
+            "What was done to a copy (fine-tuned, pruned, quantised, merged) is a reading of the "
+            "layers, not a test. The comparison itself cannot be redone without both files.",
         ),
     ),
 }

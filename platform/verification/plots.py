@@ -1,6 +1,6 @@
 """The plot of a run: where the true key stands among the decoys, the hits in their exact null
-distribution, or evidence that grows with every answer. Places are computed here, the markup is in
-`templates/plots`.
+distribution, evidence that grows with every answer, or the suspect among innocent models. Places
+are computed here, the markup is in `templates/plots`.
 """
 
 import math
@@ -11,7 +11,9 @@ from django.template.loader import render_to_string
 
 from config.charts import Bar, Tick, round_numbers
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
+from spellmark.evidence.fingerprint_rule import FINGERPRINTS
 from spellmark.evidence.mark_rule import DYNAMIC, MarkRule
+from spellmark.evidence.null_pool import CALIBRATE, KINDS
 from spellmark.evidence.trigger_rule import TRIGGER, TriggerRule
 from verification.models import Run
 
@@ -20,6 +22,8 @@ LEFT, RIGHT, TOP, FLOOR = 52, 628, 44, 200
 MOST_BARS = 100
 # It has no legend above it.
 GROWTH_TOP = 18
+# So that the mark of a suspect at the end is whole.
+POOL_RIGHT = RIGHT - 8
 
 
 def run_plot(run: Run) -> str:
@@ -182,6 +186,70 @@ def _line(run: Run) -> float:
     return MarkRule(**run.rule).line
 
 
+def pool_plot(run: Run) -> str:
+    """An SVG of the null pool's scores, kind by kind, with the threshold and the suspect."""
+    threshold, own = run.findings["threshold"], run.score
+    rows = [row for row in run.pool if row["score"] is not None]
+    values = [row["score"] for row in rows] + [threshold, own]
+    low, high = min(values), max(values)
+    room = max(high - low, 1e-6) * 0.06
+    low, high = low - room, high + room
+    scale, height = (POOL_RIGHT - LEFT) / (high - low), (FLOOR - TOP) / len(KINDS)
+
+    def x(score: float) -> float:
+        return round(LEFT + (score - low) * scale, 1)
+
+    def dot(number: int, row: dict[str, Any], middle: float) -> dict[str, Any]:
+        # Side by side where they would hide each other.
+        return {
+            "x": x(row["score"]),
+            "y": round(middle + (number % 3 - 1) * 9, 1),
+            "calibrates": row["half"] == CALIBRATE,
+            "accused": row["score"] > threshold,
+        }
+
+    drawn = []
+    for place, kind in enumerate(KINDS):
+        top = TOP + place * height
+        mine = sorted((row for row in rows if row["kind"] == kind), key=lambda row: row["score"])
+        drawn.append(
+            {
+                "kind": kind,
+                "y": round(top + height, 1),
+                "label_y": round(top + 14, 1),
+                "dots": [dot(n, row, top + height - 19) for n, row in enumerate(mine)],
+            }
+        )
+    digits = 1 - math.floor(math.log10(high - low))
+    first, last = math.ceil(low * 10**digits), math.floor(high * 10**digits)
+    # From 10 to 100 units of the last digit lie between: every fifth, tenth or twentieth is marked.
+    every = next(step for step in (2, 5, 10, 20) if (last - first) // step <= 6)
+    ticks = [unit / 10**digits for unit in range(first, last + 1) if unit % every == 0]
+    context = {
+        **_frame(run),
+        "text": pool_plot_text(run),
+        "own": f"{own:.3f}",
+        "rows": drawn,
+        "threshold": x(threshold),
+        "suspect": x(own),
+        "scores": [Tick(x(value), f"{value:.{max(digits, 0)}f}") for value in ticks],
+    }
+    return render_to_string("plots/pool.svg", context)
+
+
+def pool_plot_text(run: Run) -> str:
+    """What the plot of a fingerprint's null pool shows, in words."""
+    found, scores = run.findings, [row["score"] for row in run.pool if row["score"] is not None]
+    wrong, tested = found["falsePositives"], found["tested"]
+    return (
+        f"The suspect scores {run.score:.3f}; {len(scores)} innocent models score "
+        f"{min(scores):.3f} to {max(scores):.3f}. One half of them set the threshold of "
+        f"{found['threshold']:.3f}. Of the other {tested}, it accuses {wrong or 'none'}, which "
+        f"leaves a false-positive rate of at most {found['falsePositiveRateAtMost']:.1%} open "
+        "(95 % confidence)."
+    )
+
+
 def _in_words(decades: float) -> str:
     """A power of ten as people read it."""
     return f"{10**decades:,.0f}" if decades < 9.5 else f"10^{decades:.0f}"
@@ -200,6 +268,8 @@ def decoy_hits(run: Run) -> list[int]:
 
 def has_answers(run: Run) -> bool:
     """Whether there is anything to plot."""
+    if run.method in FINGERPRINTS:
+        return run.score is not None and bool(run.findings) and "threshold" in run.findings
     return bool(run.answered_probes and (run.hits or run.null_distribution or run.growth))
 
 
@@ -221,4 +291,5 @@ _PLOTS = {
     RANDOM_KEY_TEST: (decoy_plot, decoy_plot_text),
     DYNAMIC: (growth_plot, growth_plot_text),
     TRIGGER: (growth_plot, growth_plot_text),
+    **dict.fromkeys(FINGERPRINTS, (pool_plot, pool_plot_text)),
 }

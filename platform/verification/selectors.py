@@ -8,7 +8,7 @@ from ledger.selectors import certificate_proof
 from registry import storage
 from spellmark.certificates.bundle import Bundle
 from spellmark.errors import SpellmarkError
-from verification.models import Run, Suspect
+from verification.models import Reference, Run, Suspect
 
 
 class NoEvidenceError(SpellmarkError):
@@ -25,7 +25,15 @@ def run_list(*, actor: Actor) -> QuerySet[Run]:
     """The organisation's runs, newest first."""
     actor.require(READ, AUDIT)
     return Run.objects.filter(organisation=actor.organisation).select_related(
-        "suspect", "protection__source__model", "protection__result__model", "job"
+        "suspect", "protection__source__model", "protection__result__model", "version__model", "job"
+    )
+
+
+def reference_list(*, actor: Actor) -> QuerySet[Reference]:
+    """The models of the organisation's null pool, newest first."""
+    actor.require(READ)
+    return Reference.objects.filter(organisation=actor.organisation).select_related(
+        "version__model", "job"
     )
 
 

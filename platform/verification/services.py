@@ -36,6 +36,7 @@ from spellmark.evidence.decision import (
     Outcome,
     usual_alpha,
 )
+from spellmark.evidence.fingerprint_rule import FINGERPRINTS, FingerprintRule
 from spellmark.evidence.keyed_label_test import smallest_p as keyed_label_floor
 from spellmark.evidence.mark_replay import MarkDisclosure
 from spellmark.evidence.mark_rule import DYNAMIC, MarkDecision, MarkOutcome, MarkRule
@@ -63,7 +64,7 @@ VERIFIED = "verified"
 
 USUAL_PROBES, USUAL_QUESTIONS = 64, 256
 
-Rule = DecisionRule | MarkRule | TriggerRule
+Rule = DecisionRule | MarkRule | TriggerRule | FingerprintRule
 
 
 class VerificationError(SpellmarkError):
@@ -292,6 +293,8 @@ def _check_classes(suspect: Suspect, rule: MarkRule | TriggerRule) -> None:
 
 def run_rule(run: Run) -> Rule:
     """The decision rule as it was registered."""
+    if run.method in FINGERPRINTS:
+        return FingerprintRule(**run.rule)
     kinds: dict[str, type[Rule]] = {DYNAMIC: MarkRule, TRIGGER: TriggerRule}
     rule: Rule = kinds.get(run.method, DecisionRule)(**run.rule)
     return rule
@@ -420,14 +423,10 @@ def _header(
     suspect_description: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The transcript's first line. What it tells of the key is told when all answers are in."""
-    commitment = run.protection.commitment
     header = {
         "run": str(run.id),
         "method": run.method,
-        "scheme": commitment.scheme,
-        "parameters": commitment.parameters,
-        "commitment": commitment.digest,
-        "binding": commitment.binding,
+        **_committed(run),
         "dataset": run.dataset,
         "suspect": dict(suspect_description),
         "rule": run.rule,
@@ -439,18 +438,31 @@ def _header(
     return header | {"labels": disclosure.labels if disclosure else None}
 
 
+def _committed(run: Run) -> dict[str, Any]:
+    """What the run rests on: the commitment of its protection, or a fingerprint's version."""
+    if run.protection is None:
+        assert run.version is not None
+        return {"version": run.version.root_digest}
+    commitment = run.protection.commitment
+    return {
+        "scheme": commitment.scheme,
+        "parameters": commitment.parameters,
+        "commitment": commitment.digest,
+        "binding": commitment.binding,
+    }
+
+
 def _statement(
     run: Run,
     rule: Rule,
     exchanges: Sequence[transcript.Exchange],
     suspect_description: Mapping[str, Any],
 ) -> Verdict:
-    protected = run.protection.protected_version
-    assert protected is not None
+    assert run.protection is not None
     assert run.finished_at is not None
     commitment = run.protection.commitment
     return Verdict(
-        model_digest=protected.root_digest,
+        model_digest=run.owners.root_digest,
         transcript_digest=run.transcript_sha256,
         suspect=dict(suspect_description),
         method=run.method,
@@ -492,7 +504,7 @@ def _statement(
 
 def _client_told(run: Run) -> dict[str, str]:
     """Whose key fits best, and where it was committed to."""
-    if not run.client:
+    if not run.client or run.protection is None:
         return {}
     client = run.protection.clients.get(name=run.client)
     return {

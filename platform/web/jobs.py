@@ -15,7 +15,7 @@ from jobs.models import Job
 from jobs.selectors import job_list
 from jobs.services import job_cancel
 from protection.selectors import editor_list, protection_list, rehearsal_list, unlock_list
-from verification.selectors import run_list
+from verification.selectors import reference_list, run_list
 from web.viewer import action, page, paginate
 
 SHOWN_LINES = 200
@@ -44,6 +44,7 @@ def job_page(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
         "editor": editor_list(actor=actor).filter(job=job).first(),
         "unlock": unlock_list(actor=actor).filter(job=job).first(),
         "run": run_list(actor=actor).filter(job=job).first(),
+        "references": reference_list(actor=actor).filter(job=job).count(),
         "report": report_list(actor=actor).filter(job=job).first(),
     }
     return render(request, "jobs/job.html", context)

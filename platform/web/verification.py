@@ -1,6 +1,7 @@
 """Suspects and verification runs."""
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
@@ -16,8 +17,10 @@ from ledger.selectors import certificate_list, certificate_statement
 from protection.models import Protection
 from protection.selectors import protection_list
 from spellmark.errors import SpellmarkError
+from spellmark.evidence.fingerprint_rule import FINGERPRINTS
 from spellmark.evidence.mark_rule import DYNAMIC
 from spellmark.evidence.trigger_rule import TRIGGER
+from verification.fingerprints import next_best
 from verification.methods import METHODS, Tries, limits, method_name
 from verification.models import Run, Suspect
 from verification.plots import run_plot, run_plot_text
@@ -120,7 +123,11 @@ class RunForm(forms.Form):
         label="Method",
         choices=[
             ("", "Whatever suits the protection: keyed labels where a lock has them"),
-            *((key, f"{method.name}. {method.sentence}") for key, method in METHODS.items()),
+            *(
+                (key, f"{method.name}. {method.sentence}")
+                for key, method in METHODS.items()
+                if key not in FINGERPRINTS
+            ),
         ],
         widget=forms.RadioSelect,
     )
@@ -180,13 +187,18 @@ class RunForm(forms.Form):
 
     def clean_headers(self) -> dict[str, str]:
         """By name. Their values never stand in an error."""
-        headers = {}
-        for line in filter(None, map(str.strip, self.cleaned_data["headers"].splitlines())):
-            name, colon, value = line.partition(":")
-            if not (colon and name.strip() and value.strip()):
-                raise forms.ValidationError("Write each header as “Name: value”, one a line.")
-            headers[name.strip()] = value.strip()
-        return headers
+        return headers_of(self.cleaned_data["headers"])
+
+
+def headers_of(text: str) -> dict[str, str]:
+    """Request headers by name, from one “Name: value” a line. Raises ValidationError."""
+    headers = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        name, colon, value = line.partition(":")
+        if not (colon and name.strip() and value.strip()):
+            raise forms.ValidationError("Write each header as “Name: value”, one a line.")
+        headers[name.strip()] = value.strip()
+    return headers
 
 
 @page(READ)
@@ -298,6 +310,8 @@ def run_page(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse:
         "is_guard": run.method == DYNAMIC,
         "is_trigger": run.method == TRIGGER,
         "rule": run_rule(run),
+        "is_fingerprint": run.method in FINGERPRINTS,
+        "next_method": _next_method(run),
         "sent": len(exchanges),
         "answered": sum(state == "answered" for state in exchanges),
         "tries": tries,
@@ -330,6 +344,23 @@ def run_transcript(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResp
 
 def _run(actor: Actor, run_id: UUID) -> Run:
     return get_object_or_404(run_list(actor=actor), id=run_id)
+
+
+def _next_method(run: Run) -> dict[str, str] | None:
+    """What to try where this run did not decide."""
+    found = next_best(run)
+    if found is None:
+        return None
+    method, why = found
+    version = run.source
+    chosen = {
+        "suspect": run.suspect_id, "version": version.id, "dataset": run.dataset, "method": method,
+    }  # fmt: skip
+    return {
+        "name": method_name(method) if method else "",
+        "why": why,
+        "url": f"{reverse('web:fingerprint-new')}?{urlencode(chosen)}" if method else "",
+    }
 
 
 def _certificates(actor: Actor) -> Any:

@@ -29,6 +29,7 @@ from tests.factories import (
     guard_client,
     own_editor,
     queued_trigger,
+    reference_pool,
 )
 
 ALL = ("read", "write", "verify")
@@ -199,6 +200,7 @@ def world(alice_actor) -> dict[str, Any]:
         "editor_id": own_editor(alice_actor).id,
         "commitment_id": run.protection.commitment.id,
         "job_id": run.job.id,
+        "reference_id": reference_pool(alice_actor, version, of_a_kind=1)[0].id,
         "run_id": run.id,
         "certificate_id": run.certificate_id,
         "case_id": case.id,

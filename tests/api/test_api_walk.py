@@ -22,16 +22,30 @@ METHODS = ("get", "post", "put", "patch", "delete")
 OPEN = {("schema", "get"), ("missing", "get"), ("me", "get")}
 # A stranger gets their own answer here, never a 404: lists, the common log, and what they make.
 SHARED = {
-    "models", "protections", "editors", "jobs", "suspects", "runs", "cases", "certificates", "me",
+    "models", "protections", "editors", "jobs", "suspects", "references", "runs", "cases",
+    "certificates", "me",
 }  # fmt: skip
 COMMON_LOG = {"checkpoint", "consistency", "entries", "trust"}
 OWN = {
     ("models", "post"), ("suspects", "post"), ("suspect-file", "put"), ("editors", "post"),
-    ("editor-upload", "put"),
+    ("editor-upload", "put"), ("reference-upload", "put"),
 }  # fmt: skip
 # Whoever may read may use a locked model with its key.
 READERS = {"protection-unlocks"}
-VERIFIES = {"suspects", "suspect-file", "runs", "cases", "case-runs", "case-reports"}
+VERIFIES = {
+    "suspects", "suspect-file", "references", "reference-upload", "runs", "fingerprint-runs",
+    "cases", "case-runs", "case-reports",
+}  # fmt: skip
+# Their bodies name what is somebody's.
+NAMING = {
+    (name, "post")
+    for name in ("key-locks", "prompt-locks", "guards", "trigger-watermarks", "references",
+                 "runs", "fingerprint-runs", "cases")
+}  # fmt: skip
+QUERIES = {
+    "consistency": "?old_size=1&new_size=2",
+    "reference-upload": "?kind=other%20data&dataset=fashion-mnist",
+}
 # What stands in alice's objects and nowhere else.
 ALICES = ("robin", "alices", "alice@example.org", "Acme", "A copy")
 
@@ -50,8 +64,7 @@ class Operation:
         for part in self.route.split("/"):
             known = part.strip("<>").partition(":")[2]
             parts.append(quote(str(world[known])) if part.startswith("<") else part)
-        query = "?old_size=1&new_size=2" if self.name == "consistency" else ""
-        return "/".join(parts) + query
+        return "/".join(parts) + QUERIES.get(self.name, "")
 
     @property
     def names_an_object(self) -> bool:
@@ -119,6 +132,12 @@ def _body(operation: Operation, world: dict[str, Any]) -> Any:
             "name": "s", "url": "http://127.0.0.1:9", "model": "m", "classes": 10,
         },
         ("suspect-file", "put"): model_file(),
+        ("references", "post"): {"version": "robin/1", "dataset": "fashion-mnist"},
+        ("reference-upload", "put"): model_file(),
+        ("fingerprint-runs", "post"): {
+            "suspect": str(world["suspect_id"]), "version": "robin/1",
+            "dataset": "fashion-mnist", "method": "agreement",
+        },
         ("runs", "post"): {
             "suspect": str(world["suspect_id"]), "protection": str(world["protection_id"]),
             "key_file": key,
@@ -170,18 +189,7 @@ def test_a_stranger_gets_404_for_whatever_is_alices(strangers_api, world, charli
         one
         for one in OPERATIONS
         if (one.names_an_object and (one.name, one.method) not in OWN)
-        or (one.name, one.method)
-        in {
-            (name, "post")
-            for name in (
-                "key-locks",
-                "prompt-locks",
-                "guards",
-                "trigger-watermarks",
-                "runs",
-                "cases",
-            )
-        }
+        or (one.name, one.method) in NAMING
     ]
     assert len(aimed) > 25
     assert _walk(strangers_api, aimed, world) == _all(aimed, 404)

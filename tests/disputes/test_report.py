@@ -354,3 +354,21 @@ def test_the_commands_of_the_report_check_it_without_us(alice_actor, tmp_path, m
 
     (tmp_path / "trust.json").write_text('{"certificateKeys": []}')
     assert "Verified OK" not in said()
+
+
+def test_runs_by_fingerprint_are_told_as_leads(alice_actor):
+    run = factories.finished_fingerprint_run(alice_actor, probes=20)
+    files = built(report_on(alice_actor, run))
+    page = files.html.decode()
+    for words in (
+        "Agreement on mistakes",
+        "This is a lead, not a proof.",
+        "10 of other data, 10 of same data, 10 of same data and architecture",
+        "0 of 15 that did not set the threshold: at most 18.1 % (95 %)",
+        "a model that is as independent as those of the null pool",
+        "the log before the suspect was asked. A fingerprint rests on no secret.",
+        "Ranked, with fingerprints.",
+    ):
+        assert escape(words) in page, words
+    assert "protected under a secret key" not in page
+    assert squeezed("Null pool") in pdf_text(files)

@@ -17,7 +17,7 @@ from protection.models import Editor, GuardClient, Protection, Trial, Unlock
 from registry.models import Version
 from registry.services import alias_set, version_create
 from tests import factories
-from verification.models import Run
+from verification.models import Reference, Run
 
 PASSWORD = "correct horse battery"
 
@@ -34,6 +34,7 @@ class World:
     client: GuardClient
     trigger: Protection
     run: Run
+    reference: Reference
     case: Case
     report: Report
     token: ApiToken
@@ -72,6 +73,7 @@ class World:
             "unlock-picture": {"unlock_id": self.unlock.id},
             "protection": {"protection_id": self.protection.id},
             "lock-start": {**version, "commitment_id": self.protection.commitment_id},
+            "reference-file": {"reference_id": self.reference.id},
             "job": {"job_id": self.run.job_id},
             "job-progress": {"job_id": self.run.job_id},
             "job-cancel": {"job_id": self.run.job_id},
@@ -119,6 +121,7 @@ def world(alice: User, alice_actor: Actor) -> World:
         client=factories.guard_client(alice_actor, guard),
         trigger=factories.finished_trigger(alice_actor, version=protection.source),
         run=run,
+        reference=factories.reference_pool(alice_actor, protection.source, of_a_kind=1)[0],
         case=case,
         report=report_create(actor=alice_actor, case=case),
         token=token,

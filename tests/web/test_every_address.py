@@ -28,7 +28,7 @@ AUDITED = {
 FORMS = {
     "model-new", "lock", "lock-samples", "lock-start", "prompt-lock", "prompt-lock-trial",
     "prompt-lock-sheet", "guard", "guard-start", "trigger", "trigger-start", "editor-new",
-    "editor-file", "suspect-new", "run-new", "case-new",
+    "editor-file", "suspect-new", "run-new", "case-new", "fingerprint-new", "reference-new",
 }  # fmt: skip
 OWNERS = {"members", "tokens"}
 

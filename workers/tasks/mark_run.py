@@ -73,6 +73,7 @@ def verify(run: Run, rule: MarkRule, work: Work) -> None:
 def _keys(run: Run, rule: MarkRule, file: KeyFile) -> dict[str, MarkKey]:
     """The guard's key, and those of the clients that there were when the rule was fixed."""
     guard = run.protection
+    assert guard is not None
     clients = guard.clients.order_by("created_at").values_list("name", "binding")
     return {
         name: opened_guard(guard, file, client=name, client_binding=binding)

@@ -27,6 +27,7 @@ from tasks import (
     editor_training,
     guard,
     lock,
+    pool_growth,
     removal,
     report,
     spell_trial,
@@ -36,6 +37,7 @@ from tasks import (
     verification_run,
 )
 from tasks.work import Work
+from verification.references import POOL_JOB
 from verification.services import RUN_JOB
 
 logger = logging.getLogger("spellmark.work")
@@ -52,6 +54,7 @@ HANDLERS: dict[str, Callable[[Work], None]] = {
     GUARD_JOB: guard.run,
     TRIGGER_JOB: trigger.run,
     RUN_JOB: verification_run.run,
+    POOL_JOB: pool_growth.run,
     REPORT_JOB: report.run,
 }
 

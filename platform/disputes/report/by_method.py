@@ -1,15 +1,18 @@
 """What a run's section says that hangs on the run's method: its rule, its result, its meaning."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from disputes.report import wording
 from disputes.report.content import Fact
-from disputes.report.figures import line, odds, share
+from disputes.report.figures import line, odds, percent, share
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST, DecisionRule
+from spellmark.evidence.fingerprint_rule import FINGERPRINTS, MIXED, WRONG, FingerprintRule
 from spellmark.evidence.keyed_label_test import probe_classes
 from spellmark.evidence.mark_rule import DYNAMIC, MarkRule
+from spellmark.evidence.null_pool import KINDS
 from spellmark.evidence.random_key_test import random_key_test
 from spellmark.evidence.trigger_rule import TRIGGER, TriggerRule
 from verification.models import Run
@@ -237,6 +240,72 @@ def _trigger_result(run: Run) -> tuple[Fact, ...]:
     )
 
 
+def _pool_meaning(run: Run, known: str) -> str:
+    found = run.findings or {}
+    if known == "match":
+        read = found.get("relation")
+        reading = f" Its layers read like a copy that was {read}." if read else ""
+        return (
+            f"The suspect resembles the owner’s model more than {found['models']:,} independent "
+            "models do, and more than the threshold allows that half of them set. For a suspect "
+            f"that is as independent as they are, that happens with a probability of at most "
+            f"{share(run.p_value)} ({odds(run.p_value)}).{reading} This is a lead, not a proof."
+        )
+    return (
+        f"{found['atOrAbove']:,} of {found['models']:,} independent models resemble the owner’s "
+        "model as much as the suspect does: this run gives no ground to say that the suspect is a "
+        "copy, and does not prove that it is independent."
+    )
+
+
+def _pool_rule(run: Run, rule: FingerprintRule) -> tuple[Fact, ...]:
+    kinds = Counter(row["kind"] for row in run.pool or ())
+    of = ", ".join(f"{kinds[kind]:,} of {kind}" for kind in KINDS)
+    queries = "none: the suspect’s file is compared"
+    if rule.query_cap:
+        what = {WRONG: "that the owner’s model gets wrong", MIXED: "with a patch of another one"}
+        which = what.get(rule.variant, "that were strongly compressed")
+        queries = (
+            f"at most {rule.query_cap:,}, of one image of {line(run.dataset)} each, {which}; "
+            f"with fewer than {rule.minimum_probes:,} answered the run is inconclusive"
+        )
+    return (
+        Fact("Null pool", (f"{of}; {rule.models:,} of them were trained by the platform",)),
+        Fact("Pool, SHA-256", (rule.pool_sha256,), mono=True),
+        Fact(
+            "A match asks for",
+            (
+                f"a rank of p ≤ {share(rule.alpha)}, a score above the threshold of the "
+                "calibrating half, and no innocent model above it",
+            ),
+        ),
+        Fact("Queries", (queries,)),
+    )
+
+
+def _pool_result(run: Run) -> tuple[Fact, ...]:
+    found = run.findings or {}
+    void = ("yes: it accuses an innocent model, so it may accuse nobody",) if found["void"] else ()
+    return tuple(
+        fact
+        for fact in (
+            Fact("Score", (f"{run.score:.4f}, threshold {found['threshold']:.4f}",)),
+            Fact("As close or closer", (f"{found['atOrAbove']:,} of {found['models']:,} models",)),
+            Fact("Closest kind", (found["closest"],)),
+            Fact(
+                "Innocents accused",
+                (
+                    f"{found['falsePositives']:,} of {found['tested']:,} that did not set the "
+                    f"threshold: at most {percent(found['falsePositiveRateAtMost'])} (95 %)",
+                ),
+            ),
+            Fact("Void", void),
+            Fact("Layers changed", (", ".join(found.get("changed", ())),)),
+        )
+        if any(fact.lines)
+    )
+
+
 def _most_allowed(rule: DecisionRule) -> int:
     """How many decoys may do as well as the true key in a match."""
     allowed = int(rule.alpha * (rule.decoys + 1))
@@ -260,4 +329,5 @@ BY_METHOD = {
     RANDOM_KEY_TEST: Wording(_rank_meaning, _rank_rule, _rank_result, _labels_alone),
     DYNAMIC: Wording(_mark_meaning, _mark_rule, _mark_result, tuple),
     TRIGGER: Wording(_trigger_meaning, _trigger_rule, _trigger_result, _labels_alone),
+    **dict.fromkeys(FINGERPRINTS, Wording(_pool_meaning, _pool_rule, _pool_result, tuple)),
 }

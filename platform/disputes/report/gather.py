@@ -83,7 +83,8 @@ def _runs_outside(report: Report, runs: Sequence[Run]) -> list[Run]:
     urls = {run.suspect.config.get("url") for run in runs} - {None}
     digests = {run.suspect.sha256 for run in runs} - {""}
     related = (
-        Q(protection__in={run.protection_id for run in runs})
+        Q(protection__in={run.protection_id for run in runs} - {None})
+        | Q(version__in={run.version_id for run in runs} - {None})
         | Q(suspect__in={run.suspect_id for run in runs})
         | Q(suspect__config__url__in=urls)
         | Q(suspect__sha256__in=digests)
@@ -100,23 +101,28 @@ def _runs_outside(report: Report, runs: Sequence[Run]) -> list[Run]:
 
 def _report_cards(runs: Sequence[Run]) -> tuple[Table, ...]:
     """What each protection is worth; runs mostly share one."""
-    protections = {run.protection_id: run.protection for run in runs}
+    protections = {run.protection_id: run.protection for run in runs if run.protection}
     return tuple(filter(lambda card: card.facts, map(report_card, protections.values())))
 
 
 def _claimed(report: Report, runs: Sequence[Run]) -> str:
     suspects = list(dict.fromkeys(f"“{line(run.suspect.name)}”" for run in runs))
-    models = list(
-        dict.fromkeys(str(run.protection.result or run.protection.source) for run in runs)
-    )
+    models = list(dict.fromkeys(str(run.owners) for run in runs))
     who = (
         f"suspects {listed(suspects)} depend" if suspects[1:] else f"suspect {suspects[0]} depends"
     )
     model = f"models {listed(models)}" if models[1:] else f"model {models[0]}"
+    protected = ", which it had protected under a secret key"
     return (
-        f"{line(report.case.organisation.name)} claims that the {who} on its {model}, which it had "
-        "protected under a secret key."
+        f"{line(report.case.organisation.name)} claims that the {who} on its {model}"
+        f"{protected if all(run.protection for run in runs) else ''}."
     )
+
+
+def _whose(run: Run) -> str:
+    if run.protection is None:
+        return "a model that is as independent as those of the null pool (a lead, not a proof)"
+    return "a model that never met the protection"
 
 
 def _found(outcomes: Counter[str]) -> str:
@@ -130,8 +136,8 @@ def _how_sure(
     sections: Sequence[RunSection], runs: Sequence[Run], outside: Sequence[Run]
 ) -> tuple[str, ...]:
     words = [
-        f"Run {section.line.number}: a model that never met the protection shows a result like "
-        f"this with a probability of at most {share(run.p_value)}, that is {odds(run.p_value)}."
+        f"Run {section.line.number}: {_whose(run)} shows a result like this with a probability of "
+        f"at most {share(run.p_value)}, that is {odds(run.p_value)}."
         for section, run in zip(sections, runs, strict=True)
         if outcome(run) == "match" and run.p_value
     ]

@@ -151,9 +151,8 @@ def _suspect(item: RunEvidence) -> Table:
 
 
 def _digests(item: RunEvidence) -> Table:
-    run, version = item.run, item.run.protection.protected_version
+    run, version = item.run, item.run.owners
     envelope = certificate.loads(item.bundle.certificate) if item.bundle else None
-    assert version is not None  # without one no run starts
     return Table(
         "Digests",
         _told(
@@ -189,6 +188,17 @@ def _log(item: RunEvidence) -> Table:
 
 
 def _registration(run: Run) -> Table:
+    if run.protection is None:
+        return Table(
+            "The registration it rests on",
+            _told(
+                Fact("Version", (line(str(run.version)),)),
+                Fact("Entry of the log", (f"No. {run.registration_index:,}",)),
+                Fact("Certificate", (run.registration_digest,), mono=True),
+            ),
+            note="The owner’s version, in the log before the suspect was asked. A fingerprint "
+            "rests on no secret.",
+        )
     commitment = run.protection.commitment
     settings = ", ".join(f"{name} {value}" for name, value in sorted(commitment.parameters.items()))
     return Table(

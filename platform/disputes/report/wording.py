@@ -79,6 +79,12 @@ PROTOCOL = (
     "Every run opens triggers that no run opened before, and its p-value counts the looks, the "
     "runs and the owner’s keys before it. Nobody is asked unless the owner’s own model knows nine "
     "in ten of its triggers and does its task.",
+    "Ranked, with fingerprints. Without a secret a suspect is compared as it is: by the owner’s "
+    "own mistakes, by which inputs it finds alike, or by its weights. Its score is ranked among "
+    "models that are known to be innocent (the null pool), which was fixed before the suspect was "
+    "asked. Half of them, drawn by the run’s random seed, set the threshold; the other half tell "
+    "how often it accuses an innocent model. If it accuses one, the claim is void. A match is a "
+    "lead, never proof by itself.",
     "No query twice. Each query is recorded before it is sent. One that fails or is lost is not "
     "sent again; its probe is then left out under all keys alike.",
     "Everything is reported. A run that joined a case cannot leave it. Failed, cancelled and "
@@ -107,6 +113,11 @@ GLOSSARY = (
         "than its own; an answer that is the one the key stands for",
     ),
     ("decoy key", "a random key that protects nothing, drawn the way the owner’s key is"),
+    (
+        "null pool",
+        "reference models that are known to be independent of the owner’s: of other data, of the "
+        "same data, and of the same data and architecture",
+    ),
     ("probe", "a test image, shown to the suspect under the keys of the run"),
     ("digest", "a SHA-256 hash: a fingerprint of a file that changes if one bit of it changes"),
     (

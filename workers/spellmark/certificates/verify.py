@@ -18,7 +18,10 @@ from spellmark.errors import SpellmarkError
 
 T = TypeVar("T")
 
-RECOMPUTED_METHODS = ("keyed-labels", "random-key-test", "dynamic-watermark", "trigger-watermark")
+RECOMPUTED_METHODS = (
+    "keyed-labels", "random-key-test", "dynamic-watermark", "trigger-watermark", "agreement",
+    "correlation", "weights",
+)  # fmt: skip
 # Sums in another order on another machine may differ in the last digits, never in more.
 _TOLERANCE = 1e-9
 

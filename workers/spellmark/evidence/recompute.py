@@ -5,12 +5,22 @@ from typing import Any
 
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.decision import DecisionRule, Disclosure, Outcome, evaluate
+from spellmark.evidence.fingerprint_replay import FingerprintDisclosure
+from spellmark.evidence.fingerprint_replay import replay as replay_fingerprint
+from spellmark.evidence.fingerprint_rule import (
+    FINGERPRINTS,
+    FingerprintOutcome,
+    FingerprintRule,
+)
 from spellmark.evidence.mark_replay import MarkDisclosure, replay
 from spellmark.evidence.mark_rule import DYNAMIC, MarkOutcome, MarkRule
 from spellmark.evidence.transcript import Exchange, TranscriptError, count_queries, read
 from spellmark.evidence.trigger_replay import TriggerDisclosure
 from spellmark.evidence.trigger_replay import replay as replay_triggers
 from spellmark.evidence.trigger_rule import TRIGGER, TriggerOutcome, TriggerRule
+
+_Rule = DecisionRule | MarkRule | TriggerRule | FingerprintRule
+_Outcome = Outcome | MarkOutcome | TriggerOutcome | FingerprintOutcome
 
 
 def recompute(lines: bytes) -> dict[str, Any]:
@@ -38,7 +48,11 @@ def recompute(lines: bytes) -> dict[str, Any]:
 
 def _evaluated(
     header: Mapping[str, Any], exchanges: Sequence[Exchange]
-) -> tuple[DecisionRule | MarkRule | TriggerRule, Outcome | MarkOutcome | TriggerOutcome]:
+) -> tuple[_Rule, _Outcome]:
+    if header["rule"]["method"] in FINGERPRINTS:
+        finger_rule = FingerprintRule(**header["rule"])
+        disclosed = FingerprintDisclosure.read(header)
+        return finger_rule, replay_fingerprint(finger_rule, disclosed, exchanges).outcome
     if header["rule"]["method"] == DYNAMIC:
         mark_rule = MarkRule(**header["rule"])
         told = MarkDisclosure.read(header)

@@ -1,0 +1,239 @@
+"""The null pool's rows: what grows it, and which of its models stand against a version."""
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from accounts.actors import VERIFY, Actor
+from config.validation import validate
+from jobs.models import Job
+from jobs.services import job_create, job_finish, job_hold
+from registry import storage
+from registry.models import Version
+from spellmark.errors import SpellmarkError
+from spellmark.evidence import null_pool
+from spellmark.model_files.card import ModelCard
+from spellmark.model_files.inspect import inspect_model_file
+from verification.models import Reference
+
+POOL_JOB = "null-pool"
+
+USUAL_OF_A_KIND, MOST_OF_A_KIND = 16, 400
+USUAL_EPOCHS, MOST_EPOCHS = 6, 200
+
+
+class PoolError(SpellmarkError):
+    """A null pool that cannot be grown or used."""
+
+
+@transaction.atomic
+def pool_grow(
+    *,
+    actor: Actor,
+    version: Version,
+    dataset: str,
+    images: int | None = None,
+    of_a_kind: int = USUAL_OF_A_KIND,
+    epochs: int = USUAL_EPOCHS,
+    organisation_wide: bool = False,
+) -> Job:
+    """Start the job that trains innocent models of every kind for the runs of a version.
+
+    images: so many of the first training images the owner's model has learned from; None for all.
+    of_a_kind: models of each kind to train. organisation_wide: whether they stand against all
+    versions that take such images. Raises PoolError.
+    """
+    actor.require(VERIFY)
+    _check_version(version)
+    if not 1 <= of_a_kind <= MOST_OF_A_KIND or not 1 <= epochs <= MOST_EPOCHS:
+        raise PoolError(
+            f"{of_a_kind} models of a kind in {epochs} epochs cannot be trained.",
+            hint=f"Choose 1 to {MOST_OF_A_KIND} models and 1 to {MOST_EPOCHS} epochs.",
+        )
+    return job_create(
+        organisation_id=actor.organisation.id,
+        kind=POOL_JOB,
+        title=f"Grow the null pool of {version}",
+        queue="gpu",
+        payload={
+            "version": str(version.id),
+            "dataset": dataset,
+            "images": images,
+            "ofAKind": of_a_kind,
+            "epochs": epochs,
+            "organisationWide": organisation_wide,
+            # Seeds of another job are others, so that a pool grows by new models.
+            "seed": uuid.uuid4().int % 2**31,
+        },
+        created_by=actor.name,
+    )
+
+
+def reference_upload(
+    *,
+    actor: Actor,
+    name: str,
+    kind: str,
+    dataset: str,
+    chunks: Iterable[bytes],
+    version: Version | None = None,
+    expected_size: int | None = None,
+) -> Reference:
+    """Take a model file as a reference: whoever brings it says that it is independent.
+
+    It can only make claims harder (see `null_pool.rank`). version: for its runs alone; None: for
+    all that take such images. Raises PoolError, StorageError, ModelFileError, ModelCardError.
+    """
+    actor.require(VERIFY)
+    if version is not None:
+        _check_version(version)
+    with storage.receive(chunks, expected_size=expected_size) as incoming:
+        card = ModelCard.from_metadata(inspect_model_file(incoming.path).metadata)
+        row = Reference(
+            organisation=actor.organisation,
+            version=version,
+            name=name,
+            kind=kind,
+            source=Reference.Source.UPLOADED,
+            dataset=dataset,
+            card=asdict(card),
+            sha256=incoming.sha256,
+            created_by=actor.name,
+        )
+        if version is not None and not _takes_the_same(card, card_of_version(version)):
+            raise PoolError(
+                f"This model does not take the images of {version}, or tells other classes apart.",
+                hint="Bring one for the same task, or leave the version open.",
+            )
+        with transaction.atomic():
+            _save(row)
+            storage.keep(incoming)
+    return row
+
+
+def reference_record(
+    *,
+    job: Job,
+    number: int,
+    kind: str,
+    file: Path,
+    card: ModelCard,
+    accuracy: float,
+    settings: dict[str, Any],
+) -> Reference:
+    """Keep a model that the job has trained; a worker that lost the job keeps nothing."""
+    payload = job.payload
+    sha256 = storage.put(file.read_bytes())
+    with transaction.atomic():
+        job_hold(job=job)
+        return Reference.objects.create(
+            organisation_id=job.organisation_id,
+            version_id=None if payload["organisationWide"] else uuid.UUID(payload["version"]),
+            name=f"{card.architecture}, {kind}, no. {number + 1}",
+            kind=kind,
+            source=Reference.Source.TRAINED,
+            dataset=payload["dataset"],
+            card=asdict(card),
+            settings=settings,
+            sha256=sha256,
+            accuracy=accuracy,
+            job=job,
+            number=number,
+            created_by=job.created_by,
+        )
+
+
+def pool_finish(*, job: Job) -> None:
+    """End the job whose models all stand in the pool."""
+    job_finish(job=job)
+
+
+def pool_of(
+    version: Version, dataset: str, *, comparable: bool = False
+) -> dict[null_pool.Reference, Reference]:
+    """The models that stand against a version, with their kinds as seen from it.
+
+    What another version's owner calls the same data may be other data here, and so on: a kind is
+    only as close as data set and architecture say. comparable: those of its architecture alone.
+    """
+    card = card_of_version(version)
+    rows = Reference.objects.filter(
+        Q(version=version) | Q(version=None), organisation=version.model.organisation_id
+    ).order_by("created_at", "id")
+    pool = {}
+    own = set(version.files.values_list("sha256", flat=True))
+    for row in rows:
+        theirs = read_card(row.card)
+        same = (theirs.architecture, theirs.config) == (card.architecture, card.config)
+        if row.sha256 in own or not _takes_the_same(theirs, card) or (comparable and not same):
+            continue
+        kind = _kind_seen(row, dataset, same)
+        pool[null_pool.Reference(kind, row.sha256, row.source)] = row
+    return pool
+
+
+def trained(pool: Iterable[null_pool.Reference]) -> int:
+    """How many of them the platform trained itself: those that a p-value may rest on."""
+    return sum(one.source == null_pool.TRAINED for one in pool)
+
+
+def card_of_version(version: Version) -> ModelCard:
+    """The version's model card. Raises PoolError."""
+    if not version.card:
+        raise PoolError(
+            f"{version} has no model card, so nothing can be trained like it.",
+            hint="Publish a version with a safetensors file that carries one.",
+        )
+    return read_card(version.card)
+
+
+def read_card(values: Mapping[str, Any]) -> ModelCard:
+    """A card from a row, where JSON made lists of its tuples."""
+    lists = {name: tuple(values[name]) for name in ("label_names", "mean", "std")}
+    return ModelCard(**{**values, **lists})
+
+
+def kinds_counted(pool: Iterable[null_pool.Reference]) -> Sequence[tuple[str, int]]:
+    """How many models of each kind there are."""
+    kinds = [one.kind for one in pool]
+    return [(kind, kinds.count(kind)) for kind in null_pool.KINDS]
+
+
+def reference_card(card: ModelCard, architecture: str, config: dict[str, Any]) -> ModelCard:
+    """The card of a model of another architecture for the same task."""
+    return replace(card, architecture=architecture, config=config, description="")
+
+
+def _kind_seen(row: Reference, dataset: str, same_architecture: bool) -> str:
+    if row.kind == null_pool.OTHER_DATA or row.dataset != dataset:
+        return null_pool.OTHER_DATA
+    return null_pool.SAME_ARCHITECTURE if same_architecture else null_pool.SAME_DATA
+
+
+def _takes_the_same(one: ModelCard, other: ModelCard) -> bool:
+    return (one.classes, one.channels, one.height, one.width) == (
+        other.classes, other.channels, other.height, other.width,
+    )  # fmt: skip
+
+
+def _check_version(version: Version) -> None:
+    if version.state != Version.State.PUBLISHED:
+        raise PoolError(
+            f"{version} is a draft.", hint="Publish it first: pools stand against what is fixed."
+        )
+    card_of_version(version)
+
+
+def _save(row: Reference) -> None:
+    validate(row, PoolError)
+    try:
+        row.save()
+    except IntegrityError as error:
+        raise PoolError(
+            "This very file stands in the pool already.", hint="Bring another model."
+        ) from error

@@ -1,0 +1,211 @@
+"""The decision rule of a run by fingerprint: fixed, with its pool, before the suspect is asked.
+
+Fingerprints are *indicative*: they recognise a copy without a secret, so nothing about them is
+random but the pool, and they never prove anything by themselves. The standard library alone:
+outsiders redo it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spellmark.errors import SpellmarkError
+from spellmark.evidence.fingerprint_scores import COSINE, KERNELS
+from spellmark.evidence.null_pool import Ranking, Scored, rank, smallest_p
+
+AGREEMENT, CORRELATION, WEIGHTS = FINGERPRINTS = ("agreement", "correlation", "weights")
+INDICATIVE = "indicative"
+MATCH, NO_MATCH, INCONCLUSIVE = "match", "no match", "inconclusive"
+
+WRONG, MIXED, JPEG = PROBES = ("wrong", "mixed", "jpeg")
+
+MOST_ALPHA = 0.05
+# 0 of 30 leaves a false-positive rate of 9.5 % open; below that a pool says next to nothing.
+LEAST_MODELS = 30
+# Weights are compared with models of the same architecture alone.
+LEAST_COMPARABLE = 19
+LEAST_PROBES = 20
+
+
+class FingerprintRuleError(SpellmarkError):
+    """A rule under which no run could end in a match."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FingerprintRule:
+    """When a run by fingerprint is a match.
+
+    method: one of FINGERPRINTS. alpha: the registered false-positive rate. pool_sha256: of the null
+    pool (see `null_pool.digest`), models: how many of it the platform trained and can compare.
+    margin: see `threshold_of`. probes: images asked about, which is the query cap, and
+    minimum_probes: how many must be answered; none for weights. variant: one of PROBES. kernel: of
+    correlations, one of KERNELS. classes: the owner's.
+
+    Raises FingerprintRuleError.
+    """
+
+    method: str
+    alpha: float = MOST_ALPHA
+    models: int
+    pool_sha256: str
+    margin: float = 1.0
+    probes: int = 400
+    minimum_probes: int = LEAST_PROBES
+    variant: str = WRONG
+    kernel: str = COSINE
+    classes: int
+
+    def __post_init__(self) -> None:
+        if self.method not in FINGERPRINTS:
+            raise FingerprintRuleError(
+                f"There is no fingerprint “{self.method}”.",
+                hint=f"Choose one of {', '.join(FINGERPRINTS)}.",
+            )
+        if self.variant not in PROBES or self.kernel not in KERNELS:
+            raise FingerprintRuleError(
+                f"There are no {self.variant} probes under the {self.kernel} kernel.",
+                hint=f"Choose probes of {', '.join(PROBES)} and one of {', '.join(KERNELS)}.",
+            )
+        if self.method == AGREEMENT and self.variant != WRONG:
+            raise FingerprintRuleError(
+                "Agreement is measured on the owner's own mistakes.",
+                hint="Leave the probes open, or choose the correlation.",
+            )
+        asks = self.method != WEIGHTS
+        if asks and not LEAST_PROBES <= self.minimum_probes <= self.probes:
+            raise FingerprintRuleError(
+                f"{self.minimum_probes} of {self.probes} probes cannot be required.",
+                hint=f"Require at least {LEAST_PROBES} probes and at most all of them.",
+            )
+        if not 0 < self.alpha <= MOST_ALPHA:
+            raise FingerprintRuleError(
+                f"A false-positive rate of {self.alpha} is not accepted.",
+                hint=f"Choose alpha above 0 and at most {MOST_ALPHA}.",
+            )
+        if self.margin < 0:
+            raise FingerprintRuleError(
+                "The margin of the threshold is below zero.", hint="Choose zero or more."
+            )
+        self._check_pool(LEAST_MODELS if asks else LEAST_COMPARABLE)
+
+    @property
+    def query_cap(self) -> int:
+        """The most requests that may be sent: one image each."""
+        return 0 if self.method == WEIGHTS else self.probes
+
+    @property
+    def smallest_p(self) -> float:
+        """The smallest p-value that a run can show."""
+        return smallest_p(self.models)
+
+    def _check_pool(self, least: int) -> None:
+        needed = max(least, models_needed(self.alpha))
+        if self.models < needed:
+            what = "of its architecture " if self.method == WEIGHTS else ""
+            raise FingerprintRuleError(
+                f"The null pool holds {self.models} models {what}that the platform trained, and "
+                f"this rule needs {needed}.",
+                hint="Grow the pool, then start the run."
+                if self.models < least
+                else "Grow the pool, or choose a larger alpha.",
+            )
+
+
+def models_needed(alpha: float) -> int:
+    """How many trained references can show a p-value of alpha."""
+    models = max(1, round(1 / alpha) - 1)
+    return models if smallest_p(models) <= alpha else models + 1
+
+
+@dataclass(frozen=True)
+class FingerprintOutcome:
+    """What a run found.
+
+    score: of the suspect, higher for closer; None where it cannot be told. ranking: in the pool.
+    answered: probes. access: what the suspect showed. classes_seen: that it named.
+    """
+
+    score: float | None
+    ranking: Ranking | None
+    answered: int
+    access: str
+    classes_seen: int
+
+    @property
+    def statistic(self) -> float | None:
+        """The score, as certificates call it."""
+        return self.score
+
+    @property
+    def p_value(self) -> float | None:
+        """The rank among the pool, exact for suspects that are as independent as its models."""
+        return self.ranking.p_value if self.ranking else None
+
+
+@dataclass(frozen=True)
+class FingerprintDecision:
+    """The verdict, and why."""
+
+    verdict: str
+    reason: str
+    outcome: FingerprintOutcome
+
+
+def decide(
+    rule: FingerprintRule,
+    score: float | None,
+    pool: Sequence[Scored],
+    *,
+    answered: int = 0,
+    access: str = "weights",
+    classes_seen: int = 0,
+) -> FingerprintDecision:
+    """The verdict on a suspect's score; None for one that cannot be compared."""
+    comparable = any(one.score is not None and one.half == "calibrate" for one in pool)
+    ranking = None
+    if score is not None and comparable:
+        ranking = rank(score, pool, margin=rule.margin)
+        score = ranking.score
+    outcome = FingerprintOutcome(score, ranking, answered, access, classes_seen)
+    return FingerprintDecision(*_verdict(rule, outcome), outcome)
+
+
+def _verdict(rule: FingerprintRule, outcome: FingerprintOutcome) -> tuple[str, str]:
+    asks, ranking = rule.method != WEIGHTS, outcome.ranking
+    if asks and outcome.answered < rule.minimum_probes:
+        return INCONCLUSIVE, (
+            f"Only {outcome.answered} of {rule.probes} probes were answered; the rule asks for "
+            f"{rule.minimum_probes}."
+        )
+    if asks and outcome.classes_seen < 2:
+        return INCONCLUSIVE, "The suspect gave the same class to every probe."
+    if outcome.score is None or ranking is None:
+        return INCONCLUSIVE, (
+            "The suspect is of another architecture than the owner's model, so their weights "
+            "cannot be compared."
+        )
+    if ranking.void:
+        number = len(ranking.accused)
+        who = (
+            "an innocent reference model" if number == 1 else f"{number} innocent reference models"
+        )
+        return INCONCLUSIVE, (
+            f"Void: at its threshold of {ranking.threshold:.3f} the method accuses {who} of the "
+            "null pool, so it may accuse nobody."
+        )
+    closer = f"{ranking.at_or_above} of {ranking.models} innocent reference models come as close"
+    if ranking.p_value > rule.alpha:
+        return NO_MATCH, (
+            f"{closer} to the owner's model as the suspect (p = {ranking.p_value:.2g}, above alpha "
+            f"= {rule.alpha:g})."
+        )
+    if ranking.score <= ranking.threshold:
+        return INCONCLUSIVE, (
+            f"The suspect's score of {ranking.score:.3f} is closer than those of the pool, but not "
+            f"above the threshold of {ranking.threshold:.3f}, which keeps a distance from them."
+        )
+    return MATCH, (
+        f"The suspect comes closer to the owner's model ({ranking.score:.3f}) than the threshold "
+        f"of {ranking.threshold:.3f} allows to independent models: {closer} "
+        f"(p = {ranking.p_value:.2g}, not above alpha = {rule.alpha:g}). This is an indication, "
+        "not a proof."
+    )

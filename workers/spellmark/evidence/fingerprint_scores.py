@@ -1,0 +1,86 @@
+"""How close a suspect's answers come to the owner's: the scores redone from a transcript.
+
+`spellmark.fingerprints` computes the same with numpy, for many models at once. Here it is the
+standard library alone: outsiders redo it.
+"""
+
+import math
+from collections.abc import Sequence
+from operator import mul
+
+from spellmark.evidence.answer_access import Access
+
+Row = Sequence[float]
+
+COSINE, RBF = KERNELS = ("cosine", "rbf")
+
+# A label alone stands for the softmax of one at its class and this elsewhere (SAC's own way).
+LABEL_REST = 0.01
+
+
+def agreement(owner: Sequence[int], suspect: Sequence[int]) -> float:
+    """The share of probes on which both give the same class, in [0, 1]."""
+    return sum(a == b for a, b in zip(owner, suspect, strict=True)) / len(owner)
+
+
+def correlation(owner: Sequence[Row], suspect: Sequence[Row], kernel: str) -> float:
+    """One minus the mean distance of the two matrices of sample correlations, in [0, 1].
+
+    The rows are answers to the same n probes; the classes may differ. Source: SAC (2210.15427).
+    """
+    ours, theirs = _units(owner), _units(suspect)
+    relation = _RELATIONS[kernel]
+    # The matrices are symmetric, and equal on their diagonals.
+    total = math.fsum(
+        abs(relation(theirs[i], theirs[j]) - relation(ours[i], ours[j]))
+        for i in range(len(ours))
+        for j in range(i)
+    )
+    return 1 - 2 * total / len(ours) ** 2
+
+
+def shows_probabilities(access: Access) -> bool:
+    """Whether whole answers are compared; else labels alone, for the owner and the pool alike."""
+    return access.shown == "all"
+
+
+def as_shown(row: Row, access: Access) -> list[float]:
+    """Probabilities as somebody would show them who shows no more than this.
+
+    Owner, pool and suspect are all looked at through the same window, or else the window itself
+    would tell them apart.
+    """
+    if not shows_probabilities(access):
+        best = max(range(len(row)), key=row.__getitem__)
+        return label_row(best, len(row))
+    return [value if access.decimals is None else round(value, access.decimals) for value in row]
+
+
+def label_row(label: int, classes: int) -> list[float]:
+    """A label alone as a row of probabilities."""
+    first, rest = math.exp(1.0), math.exp(LABEL_REST)
+    whole = first + (classes - 1) * rest
+    return [(first if place == label else rest) / whole for place in range(classes)]
+
+
+def _units(rows: Sequence[Row]) -> list[list[float]]:
+    """Rows of length one; those of zeros stay."""
+    lengths = [math.sqrt(sum(value * value for value in row)) or 1.0 for row in rows]
+    return [[value / length for value in row] for row, length in zip(rows, lengths, strict=True)]
+
+
+def _cosine(one: Row, other: Row) -> float:
+    return (1 - _product(one, other)) / 2
+
+
+def _rbf(one: Row, other: Row) -> float:
+    # |a - b|² of rows whose lengths are one, or zero.
+    squares = _product(one, one) + _product(other, other)
+    return math.exp(-max(squares - 2 * _product(one, other), 0.0))
+
+
+def _product(one: Row, other: Row) -> float:
+    return float(sum(map(mul, one, other)))
+
+
+_RELATIONS = {COSINE: _cosine, RBF: _rbf}

@@ -1,0 +1,1 @@
+"""Fingerprints: recognising a copy of a model that was not changed beforehand. Indicative only."""
