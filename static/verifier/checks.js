@@ -9,6 +9,14 @@ export const CHECKS = [
   "bundle", "signature", "statement", "validity", "log", "timestamp", "revocation", "transcript",
   "answers", "statistic",
 ];
+// Of an exchange in a transcript.
+const REQUIRED = [
+  "number", "probe", "image_index", "image_sha256", "label", "first_slot", "request_sha256", "state",
+];
+const OPTIONAL = [
+  "status", "seconds", "answer_sha256", "tls_certificate_sha256", "level", "labels",
+  "probabilities", "error",
+];
 const NEEDED = ["bundle", "signature", "statement", "validity", "log"];
 
 // Bytes in; { passed, checks: [{ name, passed, detail }], statement } out. `passed` of a check is
@@ -212,5 +220,10 @@ function namedAnswers(transcript) {
   const lines = utf8(transcript, "The transcript").split("\n").filter((line) => line !== "");
   const rows = lines.map((line) => parseJson(new TextEncoder().encode(line), "The transcript"));
   if (rows[0]?.format !== "spellmark-transcript/v1") refuse("The transcript cannot be read.");
-  return new Set(rows.slice(1).map((row) => row?.answer_sha256));
+  const exchanges = rows.slice(1);
+  const isExchange = (row) => row !== null && typeof row === "object" &&
+    REQUIRED.every((name) => name in row) &&
+    Object.keys(row).every((name) => REQUIRED.includes(name) || OPTIONAL.includes(name));
+  if (!exchanges.every(isExchange)) refuse("The transcript cannot be read.");
+  return new Set(exchanges.map((row) => row.answer_sha256));
 }

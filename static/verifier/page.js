@@ -63,7 +63,11 @@ async function fetched(address) {
 const dropPlace = document.querySelector("[data-verifier]");
 if (dropPlace) {
   const input = dropPlace.querySelector("input[type=file]");
-  input.addEventListener("change", () => take(dropPlace, input.files));
+  input.addEventListener("change", () => {
+    const files = [...input.files];
+    input.value = ""; // so that the same file can be chosen again
+    take(dropPlace, files);
+  });
   for (const name of ["dragover", "drop"]) {
     document.addEventListener(name, (event) => event.preventDefault());
   }

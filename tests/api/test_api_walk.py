@@ -19,7 +19,10 @@ from verification.models import Run
 
 METHODS = ("get", "post", "put", "patch", "delete")
 # What needs no permission beside a token; `missing` catches all addresses that do not exist.
-OPEN = {("schema", "get"), ("missing", "get"), ("me", "get")}
+OPEN = {
+    ("schema", "get"), ("missing", "get"), ("me", "get"), ("integrity", "get"),
+    ("revocations", "get"), ("trusted-root", "get"),
+}  # fmt: skip
 # A stranger gets their own answer here, never a 404: lists, the common log, and what they make.
 SHARED = {
     "models", "protections", "editors", "jobs", "suspects", "runs", "cases", "certificates", "me",

@@ -68,8 +68,9 @@ def sign_folder(
     if shard_bytes is None or any(not path.stat().st_size for path in files.values()):
         return sign_digests(name, file_digests(files), key, ignored=ignored)
     digests = shard_digests(files, shard_bytes)
+    algorithm = f"sha256-sharded-{shard_bytes}"
     resources = [
-        {"name": f"{file}:{start}:{end}", "algorithm": "sha256", "digest": digest}
+        {"name": f"{file}:{start}:{end}", "algorithm": algorithm, "digest": digest}
         for (file, start, end), digest in digests.items()
     ]
     serialization = {
