@@ -1,6 +1,7 @@
 """The log and the certificates in it."""
 
 import json
+import re
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.actors import AUDIT, MANAGE, READ
+from accounts.actors import AUDIT, READ, WRITE
 from api.endpoints import Endpoint, download
 from ledger.integrity import digest_facts
 from ledger.models import Certificate, Entry
@@ -205,8 +206,8 @@ class CertificateRevocation(CertificateEndpoint):
 
     @extend_schema(request=RevocationInput, responses={201: CertificateSerializer})
     def post(self, request: Request, certificate_id: UUID) -> Response:
-        """Withdraw a certificate, or replace it by a later one. Owners only."""
-        self.actor.require(MANAGE)
+        """Withdraw a certificate, or replace it by a later one."""
+        self.actor.require(WRITE)
         certificate = self.certificate(certificate_id)
         asked = self.read(RevocationInput(data=request.data))
         replaced_by = asked.get("replaced_by")
@@ -272,5 +273,7 @@ class Integrity(Public):
     @extend_schema(responses=IntegritySerializer, auth=[])
     def get(self, request: Request, sha256: str) -> Response:
         """Everything that is publicly known about a file's, version's or certificate's SHA-256."""
+        if not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise NotFound("This is not a SHA-256: 64 digits and lower-case letters from a to f.")
         facts = digest_facts([sha256, *file_root_digests(sha256)])
         return Response(IntegritySerializer({"sha256": sha256, "facts": facts}).data)

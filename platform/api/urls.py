@@ -100,7 +100,7 @@ urlpatterns = [
         ledger.CertificateRevocation.as_view(),
         name="certificate-revocation",
     ),
-    re_path("^integrity/(?P<sha256>[0-9a-f]{64})$", ledger.Integrity.as_view(), name="integrity"),
+    path("integrity/<str:sha256>", ledger.Integrity.as_view(), name="integrity"),
     path("ledger/revocations", ledger.RevocationList.as_view(), name="revocations"),
     path("ledger/trusted-root", ledger.TrustedRoot.as_view(), name="trusted-root"),
     path("ledger/checkpoint", ledger.LatestCheckpoint.as_view(), name="checkpoint"),

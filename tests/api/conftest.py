@@ -199,6 +199,7 @@ def world(alice_actor) -> dict[str, Any]:
         "job_id": run.job.id,
         "run_id": run.id,
         "certificate_id": run.certificate_id,
+        "sha256": "0" * 64,
         "case_id": case.id,
         "report_id": report.id,
         "part": "pdf",
