@@ -1,28 +1,39 @@
 """The log and the certificates in it."""
 
-from typing import Any
+import json
+import re
+from typing import Any, ClassVar
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.actors import AUDIT, READ
+from accounts.actors import AUDIT, READ, WRITE
 from api.endpoints import Endpoint, download
+from ledger.integrity import digest_facts
 from ledger.models import Certificate, Entry
+from ledger.results import certificate_result
+from ledger.revocations import certificate_revoke
 from ledger.selectors import (
+    certificate_file,
     certificate_list,
     certificate_proof,
     checkpoint_latest,
     consistency_proof,
     entry_list,
+    revocation_list,
     trust,
 )
+from registry.selectors import file_root_digests
+from spellmark.certificates.trusted_root import trusted_root
 
 TEXT = {(200, "text/plain"): OpenApiTypes.STR}
 
@@ -159,7 +170,7 @@ class CertificateBody(CertificateEndpoint):
     @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT})
     def get(self, request: Request, certificate_id: UUID) -> HttpResponse:
         """The certificate itself: a Sigstore bundle v0.3."""
-        body = bytes(self.certificate(certificate_id).body)
+        body = certificate_file(self.certificate(certificate_id))
         return download(body, name="certificate.sigstore.json", content_type="application/json")
 
 
@@ -171,3 +182,98 @@ class CertificateProof(CertificateEndpoint):
         """The proof that the certificate stands in the log, a C2SP .tlog-proof."""
         proof = certificate_proof(self.certificate(certificate_id)).dumps()
         return download(proof, name="certificate.tlog-proof", content_type="text/plain")
+
+
+class CertificateResult(CertificateEndpoint):
+    """/certificates/ID/svr"""
+
+    @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT})
+    def get(self, request: Request, certificate_id: UUID) -> HttpResponse:
+        """The certificate as a simple verification result (in-toto svr v0.2), signed."""
+        body = certificate_result(self.certificate(certificate_id))
+        return download(body, name="certificate.svr.json", content_type="application/json")
+
+
+class RevocationInput(serializers.Serializer[Any]):
+    """Why a certificate is withdrawn, and what replaces it."""
+
+    reason = serializers.CharField(max_length=1000)
+    replaced_by = serializers.UUIDField(required=False, allow_null=True)
+
+
+class CertificateRevocation(CertificateEndpoint):
+    """/certificates/ID/revocation"""
+
+    @extend_schema(request=RevocationInput, responses={201: CertificateSerializer})
+    def post(self, request: Request, certificate_id: UUID) -> Response:
+        """Withdraw a certificate, or replace it by a later one."""
+        self.actor.require(WRITE)
+        certificate = self.certificate(certificate_id)
+        asked = self.read(RevocationInput(data=request.data))
+        replaced_by = asked.get("replaced_by")
+        by = certificate_revoke(
+            organisation_id=self.actor.organisation.id,
+            certificate=certificate,
+            reason=asked["reason"],
+            replaced_by=self.certificate(replaced_by) if replaced_by else None,
+        )
+        return Response(CertificateSerializer(by).data, status=201)
+
+
+class Public(Endpoint):
+    """What verifiers outside need, without an account."""
+
+    authentication_classes: ClassVar[Any] = []
+    permission_classes: ClassVar[Any] = [AllowAny]
+
+
+class RevocationList(Public):
+    """/ledger/revocations"""
+
+    @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT}, auth=[])
+    def get(self, request: Request) -> HttpResponse:
+        """All revocations, each with its proof: for `spellmark verify --revocations`."""
+        return download(revocation_list(), name="revocations.json", content_type="application/json")
+
+
+class TrustedRoot(Public):
+    """/ledger/trusted-root"""
+
+    @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT}, auth=[])
+    def get(self, request: Request) -> HttpResponse:
+        """The log's keys and timestamp authorities as Sigstore's clients read them."""
+        root = trusted_root(trust(), base_url=settings.PUBLIC_URL)
+        body = json.dumps(root, indent=2).encode()
+        return download(body, name="trusted_root.json", content_type="application/json")
+
+
+class FactSerializer(serializers.Serializer[Any]):
+    """A place in the log that a digest leads to."""
+
+    role = serializers.CharField(help_text="What the digest is to the certificate.")
+    kind = serializers.CharField()
+    certificate_sha256 = serializers.CharField()
+    log_index = serializers.IntegerField()
+    logged_at = serializers.DateTimeField()
+    entry = serializers.CharField(help_text="The log entry's bytes.")
+    proof = serializers.CharField(help_text="A C2SP .tlog-proof of that entry.")
+    revoked_by_log_index = serializers.IntegerField(allow_null=True)
+
+
+class IntegritySerializer(serializers.Serializer[Any]):
+    """What is publicly known about a digest."""
+
+    sha256 = serializers.CharField()
+    facts = FactSerializer(many=True)
+
+
+class Integrity(Public):
+    """/integrity/SHA256"""
+
+    @extend_schema(responses=IntegritySerializer, auth=[])
+    def get(self, request: Request, sha256: str) -> Response:
+        """Everything that is publicly known about a file's, version's or certificate's SHA-256."""
+        if not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise NotFound("This is not a SHA-256: 64 digits and lower-case letters from a to f.")
+        facts = digest_facts([sha256, *file_root_digests(sha256)])
+        return Response(IntegritySerializer({"sha256": sha256, "facts": facts}).data)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.http import FileResponse
+from django.http import FileResponse, HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -10,7 +10,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.endpoints import Endpoint, idempotent
+from api.endpoints import Endpoint, download, idempotent
 from api.uploads import BINARY, body_chunks, content_length
 from registry import storage
 from registry.models import Alias, Commitment, File, Model, Version
@@ -25,6 +25,7 @@ from registry.services import (
     version_create,
     version_publish,
 )
+from registry.signatures import version_signature
 
 
 class FileSerializer(serializers.ModelSerializer[File]):
@@ -239,6 +240,16 @@ class VersionPublish(ModelEndpoint):
         """Freeze a draft and register it in the log."""
         version = version_publish(actor=self.actor, version=self.version(name, number))
         return Response(VersionSerializer(version).data)
+
+
+class VersionSignature(ModelEndpoint):
+    """/models/NAME/versions/NUMBER/signature"""
+
+    @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT})
+    def get(self, request: Request, name: str, number: int) -> HttpResponse:
+        """The version as an OpenSSF Model Signing v1.0 signature, for `model_signing verify`."""
+        body = version_signature(self.version(name, number))
+        return download(body, name="model.sig", content_type="application/json")
 
 
 class Commitments(ModelEndpoint):

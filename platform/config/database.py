@@ -4,7 +4,10 @@ from django.db import connection
 from psycopg import sql
 
 # The log: what stands in it never changes.
-APPEND_ONLY = ["ledger_entry", "ledger_node", "ledger_checkpoint", "ledger_certificate"]
+APPEND_ONLY = [
+    "ledger_entry", "ledger_node", "ledger_checkpoint", "ledger_certificate", "ledger_subject",
+    "ledger_revocation", "ledger_timestamp",
+]  # fmt: skip
 # A commitment holds for good, too.
 INSERT_ONLY = [*APPEND_ONLY, "registry_commitment"]
 # Whom verifiers are told to trust: made by `manage.py setup`, which the database's owner runs.

@@ -178,6 +178,12 @@ EGRESS_TIMEOUT_SECONDS = env.float("SPELLMARK_EGRESS_TIMEOUT_SECONDS", 30)
 LOG_ORIGIN = env.str("SPELLMARK_LOG_ORIGIN", "") or load_secret(
     KEYS, "log-origin", prefix="spellmark.log/", size=8
 )
+# An RFC 3161 authority that stamps every certificate, and the files with the certificates (PEM, its
+# own first, its root last) of all authorities that were ever used: verifiers trust these.
+TIMESTAMP_URL = env.str("SPELLMARK_TIMESTAMP_URL", "")
+TIMESTAMP_AUTHORITIES = tuple(
+    Path(path).read_text() for path in env.list("SPELLMARK_TIMESTAMP_CERTIFICATES", default=[])
+)
 PUBLIC_URL = env.str("SPELLMARK_PUBLIC_URL", "http://127.0.0.1:8000")
 
 LOGGING = {

@@ -36,7 +36,9 @@ def ensure_signing_keys() -> None:
 
 def certificate_key() -> EllipticCurvePrivateKey:
     """The key that signs certificates."""
-    return _load_certificate_key(_certificate_path())
+    path = _certificate_path()
+    # A rotation puts another file there, while this process runs.
+    return _load_certificate_key(path, path.stat().st_ino if path.exists() else 0)
 
 
 def log_signer() -> Signer:
@@ -45,7 +47,7 @@ def log_signer() -> Signer:
 
 
 @cache
-def _load_certificate_key(path: Path) -> EllipticCurvePrivateKey:
+def _load_certificate_key(path: Path, inode: int) -> EllipticCurvePrivateKey:
     return keys.load_p256(path)
 
 

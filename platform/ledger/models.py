@@ -100,3 +100,39 @@ class Certificate(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Subject(models.Model):
+    """A digest that a certificate is about, so that one finds the certificate by it."""
+
+    certificate = models.ForeignKey(Certificate, models.PROTECT, related_name="subjects")
+    name = models.CharField(max_length=20)
+    digest = models.CharField(max_length=64, db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.digest[:12]}…"
+
+
+class Revocation(models.Model):
+    """That a certificate is not to be relied on; `by` is the certificate that says so."""
+
+    certificate = models.OneToOneField(
+        Certificate, models.PROTECT, primary_key=True, related_name="revocation"
+    )
+    by = models.OneToOneField(Certificate, models.PROTECT, related_name="revokes")
+
+    def __str__(self) -> str:
+        return f"revocation of {self.certificate}"
+
+
+class Timestamp(models.Model):
+    """An outside authority's RFC 3161 response on a certificate's signature."""
+
+    certificate = models.OneToOneField(
+        Certificate, models.PROTECT, primary_key=True, related_name="timestamp"
+    )
+    response = models.BinaryField(max_length=65_536)
+    stamped_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"timestamp of {self.certificate}"

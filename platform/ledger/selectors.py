@@ -5,6 +5,7 @@ The log itself is public within the installation; certificates belong to organis
 
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import reduce
 from operator import or_
 
@@ -13,10 +14,18 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from ledger.models import Certificate, Checkpoint, Entry, Node, SigningKey
-from spellmark.certificates import keys, merkle
+from ledger.models import (
+    Certificate,
+    Checkpoint,
+    Entry,
+    Node,
+    Revocation,
+    SigningKey,
+    Timestamp,
+)
+from spellmark.certificates import keys, merkle, revocations
 from spellmark.certificates.bundle import Bundle
-from spellmark.certificates.certificate import loads
+from spellmark.certificates.certificate import dumps, loads
 from spellmark.certificates.notes import Verifier
 from spellmark.certificates.statements import Statement, parse
 from spellmark.certificates.tlog_proof import TlogProof
@@ -70,8 +79,43 @@ def certificate_proof(certificate: Certificate) -> TlogProof:
 
 def certificate_bundle(certificate: Certificate) -> Bundle:
     """The certificate with its proof, for the hand of a verifier. Raises NotYetLoggedError."""
-    proof = certificate_proof(certificate).dumps()
-    return Bundle(certificate=bytes(certificate.body), proof=proof)
+    return Bundle(
+        certificate=certificate_file(certificate),
+        proof=certificate_proof(certificate).dumps(),
+        revocations=certificate_revocations(certificate),
+    )
+
+
+def certificate_file(certificate: Certificate) -> bytes:
+    """`certificate.sigstore.json`, with its timestamp once there is one."""
+    timestamp = Timestamp.objects.filter(certificate=certificate).first()
+    body = bytes(certificate.body)
+    return dumps(loads(body), [bytes(timestamp.response)]) if timestamp else body
+
+
+def certificate_revocations(certificate: Certificate) -> bytes | None:
+    """The list of this certificate's revocation, or None for one that holds."""
+    found = revocation_of(certificate)
+    return revocations.dumps([_revoked(found)]) if found else None
+
+
+def revocation_of(certificate: Certificate) -> Revocation | None:
+    """What withdrew the certificate, or None for one that holds."""
+    return Revocation.objects.filter(certificate=certificate).select_related("by").first()
+
+
+def revocation_list() -> bytes:
+    """The list of all revocations that stand in the log, for verifiers."""
+    rows = Revocation.objects.select_related("by").order_by("by__created_at")
+    logged = []
+    for row in rows:
+        with suppress(NotYetLoggedError):
+            logged.append(_revoked(row))
+    return revocations.dumps(logged)
+
+
+def _revoked(row: Revocation) -> revocations.Revoked:
+    return revocations.Revoked(bytes(row.by.body), certificate_proof(row.by).dumps())
 
 
 def entry_proof(index: int, checkpoint: Checkpoint) -> TlogProof:
@@ -108,4 +152,4 @@ def trust() -> Trust:
             assert isinstance(log_key, Ed25519PublicKey)
             verifier = Verifier(settings.LOG_ORIGIN, log_key.public_bytes_raw())
             log_keys.append(LogKey(settings.LOG_ORIGIN, verifier))
-    return Trust(tuple(certificate_keys), tuple(log_keys))
+    return Trust(tuple(certificate_keys), tuple(log_keys), settings.TIMESTAMP_AUTHORITIES)

@@ -2,16 +2,17 @@
 
 import uuid
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from django.db import connection, transaction
 
 from config.celery import app
 from ledger.keys import certificate_key, log_signer
-from ledger.models import Certificate, Checkpoint, Entry, Node, QueuedEntry
+from ledger.models import Certificate, Checkpoint, Entry, Node, QueuedEntry, Subject
 from ledger.selectors import checkpoint_latest, nodes_get
 from spellmark.certificates import certificate as certificate_file
 from spellmark.certificates import checkpoints, merkle
 from spellmark.certificates.entries import certificate_digest, certificate_entry
-from spellmark.certificates.statements import Statement
+from spellmark.certificates.statements import Statement, subjects_of
 
 # One sequencer at a time, in however many processes: any fixed number serves as the lock's name.
 SEQUENCER_LOCK = 0x5BE11
@@ -19,10 +20,15 @@ SEQUENCER_LOCK = 0x5BE11
 
 @transaction.atomic
 def certificate_issue(
-    *, organisation_id: uuid.UUID, kind: str, title: str, statement: Statement
+    *,
+    organisation_id: uuid.UUID,
+    kind: str,
+    title: str,
+    statement: Statement,
+    key: EllipticCurvePrivateKey | None = None,
 ) -> Certificate:
     """Sign a statement and queue its log entry, together with the caller's own writes."""
-    body = certificate_file.issue(statement, certificate_key())
+    body = certificate_file.issue(statement, key or certificate_key())
     envelope = certificate_file.loads(body)
     entry = certificate_entry(envelope)
     certificate = Certificate.objects.create(
@@ -32,6 +38,10 @@ def certificate_issue(
         digest=certificate_digest(envelope),
         leaf_hash=merkle.leaf_hash(entry),
         body=body,
+    )
+    Subject.objects.bulk_create(
+        Subject(certificate=certificate, name=name, digest=subject)
+        for name, subject in subjects_of(envelope.payload).items()
     )
     QueuedEntry.objects.create(body=entry)
     transaction.on_commit(_wake_sequencer, robust=True)

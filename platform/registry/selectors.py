@@ -59,3 +59,12 @@ def version_lineage(version: Version) -> list[Version]:
 def version_get(*, actor: Actor, version_id: uuid.UUID) -> Version:
     """One version. Raises Version.DoesNotExist."""
     return version_list(actor=actor).get(id=version_id)
+
+
+def file_root_digests(sha256: str) -> list[str]:
+    """The root digests of the published versions that hold a file with this digest.
+
+    Of all organisations: it is for what is public, so nothing else about the versions is told.
+    """
+    versions = Version.objects.filter(state=Version.State.PUBLISHED, files__sha256=sha256)
+    return list(versions.values_list("root_digest", flat=True).distinct())

@@ -12,6 +12,7 @@ from pathlib import Path
 from django.conf import settings
 
 from spellmark.errors import SpellmarkError
+from spellmark.model_files.hashing import BackgroundSha256
 
 CHUNK = 1 << 20
 
@@ -40,8 +41,8 @@ def receive(chunks: Iterable[bytes], *, expected_size: int | None = None) -> Ite
         _check_limit(expected_size)  # before the bytes move
     folder = settings.STORAGE / "incoming"
     folder.mkdir(parents=True, exist_ok=True)
-    digest, size = hashlib.sha256(), 0
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+    digest, size = BackgroundSha256(), 0
+    with digest, tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
         path = Path(file.name)
         try:
             for chunk in chunks:

@@ -4,7 +4,7 @@ from django.db.models import QuerySet
 
 from accounts.actors import AUDIT, READ, Actor
 from ledger.models import Certificate
-from ledger.selectors import certificate_proof
+from ledger.selectors import certificate_file, certificate_proof, certificate_revocations
 from registry import storage
 from spellmark.certificates.bundle import Bundle
 from spellmark.errors import SpellmarkError
@@ -50,8 +50,9 @@ def run_bundle(run: Run) -> Bundle:
         if line["answer_sha256"]
     }
     return Bundle(
-        certificate=bytes(certificate.body),
+        certificate=certificate_file(certificate),
         proof=certificate_proof(certificate).dumps(),
+        revocations=certificate_revocations(certificate),
         transcript=storage.get(run.transcript_sha256),
         answers={digest: storage.get(digest) for digest in digests},
     )

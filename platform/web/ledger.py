@@ -12,17 +12,20 @@ from ledger.models import Certificate, Entry
 from ledger.selectors import (
     certificate_bundle,
     certificate_entry_of,
+    certificate_file,
     certificate_list,
     certificate_proof,
     certificate_statement,
     checkpoint_latest,
     entry_list,
     entry_proof,
+    revocation_list,
+    revocation_of,
     trust,
 )
 from registry.selectors import commitment_list, version_list
 from spellmark.certificates.certificate import loads
-from spellmark.certificates.statements import Verdict
+from spellmark.certificates.statements import Verdict, kind_of
 from verification.selectors import run_bundle, run_list
 from web.plots import proof_steps
 from web.uploads import download
@@ -52,6 +55,9 @@ def certificate_page(request: HttpRequest, actor: Actor, certificate_id: UUID) -
         "is_verdict": isinstance(statement, Verdict),
         "entry": certificate_entry_of(certificate),
         "keyid": envelope.keyid,
+        "kind": kind_of(statement),
+        "revocation": revocation_of(certificate),
+        "predicate_type": json.loads(envelope.payload)["predicateType"],
         "raw": json.dumps(json.loads(envelope.payload), indent=2, ensure_ascii=False),
         **_subject(actor, certificate),
     }
@@ -61,7 +67,7 @@ def certificate_page(request: HttpRequest, actor: Actor, certificate_id: UUID) -
 @page(READ, AUDIT)
 def certificate_body(request: HttpRequest, actor: Actor, certificate_id: UUID) -> HttpResponse:
     """The certificate itself: a Sigstore bundle v0.3."""
-    body = bytes(_certificate(actor, certificate_id).body)
+    body = certificate_file(_certificate(actor, certificate_id))
     return download(body, name="certificate.sigstore.json", content_type="application/json")
 
 
@@ -132,6 +138,12 @@ def checkpoint_file(request: HttpRequest, actor: Actor) -> HttpResponse:
 def trust_file(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The keys to check certificates and checkpoints with."""
     return download(trust().dumps(), name="trust.json", content_type="application/json")
+
+
+@page(READ, AUDIT)
+def revocations_file(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """All revocations, for verifiers."""
+    return download(revocation_list(), name="revocations.json", content_type="application/json")
 
 
 def _certificates(actor: Actor) -> Any:

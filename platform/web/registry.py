@@ -24,10 +24,11 @@ from registry.services import (
     version_create,
     version_publish,
 )
+from registry.signatures import version_signature
 from spellmark.errors import SpellmarkError
 from web.forms import TagsField, submit
 from web.plots import accuracy_bars
-from web.uploads import body_chunks, content_length, stored
+from web.uploads import body_chunks, content_length, download, stored
 from web.viewer import action, form_page, page, paginate
 
 
@@ -202,6 +203,13 @@ def version_page(request: HttpRequest, actor: Actor, name: str, number: int) -> 
         "most_bytes": settings.MAX_FILE_BYTES,
     }
     return render(request, "registry/version.html", context)
+
+
+@page(READ)
+def version_signed(request: HttpRequest, actor: Actor, name: str, number: int) -> HttpResponse:
+    """The version as an OpenSSF model signature."""
+    body = version_signature(_version(actor, name, number))
+    return download(body, name="model.sig", content_type="application/json")
 
 
 @page(READ, methods=("GET", "HEAD", "PUT"))

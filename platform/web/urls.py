@@ -18,6 +18,7 @@ from web import (
     triggers,
     unlock,
     verification,
+    verifier,
 )
 
 app_name = "web"
@@ -45,6 +46,7 @@ urlpatterns = [
     path(VERSION, registry.version_page, name="version"),
     path(f"{VERSION}/files", registry.version_upload, name="upload"),
     path(f"{VERSION}/files/<str:file>", registry.version_file, name="file"),
+    path(f"{VERSION}/signature", registry.version_signed, name="signature"),
     path(f"{VERSION}/publish", registry.version_freeze, name="publish"),
     path(f"{VERSION}/lock", protection.lock, name="lock"),
     path(f"{VERSION}/lock/samples", protection.lock_samples, name="lock-samples"),
@@ -97,6 +99,9 @@ urlpatterns = [
     path("ledger/entries/<int:index>", ledger.entry_page, name="entry"),
     path("ledger/checkpoint", ledger.checkpoint_file, name="checkpoint"),
     path("ledger/trust", ledger.trust_file, name="trust"),
+    path("ledger/revocations", ledger.revocations_file, name="revocations"),
+    path("verifier", verifier.verifier, name="verifier"),
+    path("verifier/file", verifier.verifier_file, name="verifier-file"),
     path("cases", disputes.cases, name="cases"),
     path("new/case", disputes.case_new, name="case-new"),
     path("cases/<uuid:case_id>", disputes.case_page, name="case"),

@@ -203,6 +203,7 @@ def world(alice_actor) -> dict[str, Any]:
         "reference_id": reference_pool(alice_actor, version, of_a_kind=1)[0].id,
         "run_id": run.id,
         "certificate_id": run.certificate_id,
+        "sha256": "0" * 64,
         "case_id": case.id,
         "report_id": report.id,
         "part": "pdf",

@@ -19,7 +19,8 @@ from verification.models import Run
 
 METHODS = ("get", "post", "put", "patch", "delete")
 # What needs no permission beside a token; `missing` catches all addresses that do not exist.
-OPEN = {("schema", "get"), ("missing", "get"), ("me", "get")}
+PUBLIC = {"integrity", "revocations", "trusted-root"}
+OPEN = {("schema", "get"), ("missing", "get"), ("me", "get"), *((name, "get") for name in PUBLIC)}
 # A stranger gets their own answer here, never a 404: lists, the common log, and what they make.
 SHARED = {
     "models", "protections", "editors", "jobs", "suspects", "references", "runs", "cases",
@@ -28,7 +29,7 @@ SHARED = {
 COMMON_LOG = {"checkpoint", "consistency", "entries", "trust"}
 OWN = {
     ("models", "post"), ("suspects", "post"), ("suspect-file", "put"), ("editors", "post"),
-    ("editor-upload", "put"), ("reference-upload", "put"),
+    ("editor-upload", "put"), ("reference-upload", "put"), ("integrity", "get"),
 }  # fmt: skip
 # Whoever may read may use a locked model with its key.
 READERS = {"protection-unlocks"}
@@ -143,6 +144,7 @@ def _body(operation: Operation, world: dict[str, Any]) -> Any:
             "key_file": key,
         },
         ("cases", "post"): {"title": "mine", "runs": [str(world["run_id"])]},
+        ("certificate-revocation", "post"): {"reason": "a slip"},
         ("case-runs", "post"): {"runs": [str(world["run_id"])]},
     }.get((operation.name, operation.method))  # fmt: skip
 
@@ -177,7 +179,7 @@ def test_alice_reads_all_of_it(api, world):
 
 @pytest.mark.parametrize("token", [None, "", "smk_", "smk_0123456789abcdef_" + "A" * 43, "é"])
 def test_nobody_gets_401_everywhere_but_for_the_schema(world, token):
-    guarded = [one for one in OPERATIONS if one.name != "schema"]
+    guarded = [one for one in OPERATIONS if one.name not in {"schema", *PUBLIC}]
     assert _walk(Api(token), guarded, world) == _all(guarded, 401)
     response = Api(token).get("models")
     assert response.headers["WWW-Authenticate"] == "Bearer"

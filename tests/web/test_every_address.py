@@ -10,7 +10,7 @@ from web.urls import urlpatterns
 
 NAMES = [pattern.name for pattern in urlpatterns]
 # No actor stands behind these.
-OPEN = {"home", "login", "logout", "password"}
+OPEN = {"home", "login", "logout", "password", "verifier", "verifier-file"}
 ACTIONS = {
     "organisation", "member-remove", "token-revoke", "model-edit", "alias-set", "alias-delete",
     "version-new", "upload", "publish", "job-cancel", "case-runs", "case-close", "report-new",
@@ -23,7 +23,7 @@ PAGES = [name for name in NAMES if name not in OPEN | ACTIONS | UPLOADS]
 AUDITED = {
     "runs", "run", "run-bundle", "run-transcript", "certificates", "certificate",
     "certificate-body", "certificate-proof", "certificate-bundle", "ledger", "entry", "checkpoint",
-    "trust", "cases", "case", "report-part",
+    "trust", "revocations", "cases", "case", "report-part",
 }  # fmt: skip
 FORMS = {
     "model-new", "lock", "lock-samples", "lock-start", "prompt-lock", "prompt-lock-trial",

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from spellmark import __version__
-from spellmark.commands import WRONG_USE, editor, guard, keys, models, verify
+from spellmark.commands import WRONG_USE, editor, guard, keys, models, sign, verify
 from spellmark.errors import SpellmarkError
 
 
@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (keys, models, guard, editor, verify):
+    for module in (keys, models, guard, editor, sign, verify):
         module.add(commands)
     return parser
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ledger.models import Certificate
-from ledger.selectors import certificate_proof, trust
+from ledger.selectors import certificate_bundle, trust
 from registry import storage
 from spellmark.certificates.bundle import Bundle
 from spellmark.certificates.statements import Verdict
@@ -112,8 +112,7 @@ def _refuse_doubtful(evidence: RunEvidence, checks: VerificationReport) -> None:
 
 
 def _registration_bundle(run: Run) -> Bundle:
-    certificate = Certificate.objects.get(digest=run.registration_digest)
-    return Bundle(bytes(certificate.body), certificate_proof(certificate).dumps())
+    return certificate_bundle(Certificate.objects.get(digest=run.registration_digest))
 
 
 def _transcript(run: Run) -> bytes | None:

@@ -19,6 +19,7 @@ from spellmark.certificates.readme import README
 
 CERTIFICATE = "certificate.sigstore.json"
 PROOF = "certificate.tlog-proof"
+REVOCATIONS = "revocations.json"
 TRANSCRIPT = "transcript.jsonl"
 README_NAME = "README.txt"
 
@@ -37,6 +38,7 @@ _ALTERED = "Use the bundle as it was handed over: do not unpack and pack it agai
 class Bundle:
     """The files of an evidence bundle.
 
+    `revocations` is the list of those that name this certificate, for one that was revoked;
     `answers` are raw answers by the hex SHA-256 they are named with (unchecked here); `probes` any
     further files by their path under `probes/`, which the certificate does not cover.
     """
@@ -47,6 +49,7 @@ class Bundle:
     answers: Mapping[str, bytes] = field(default_factory=dict)
     probes: Mapping[str, bytes] = field(default_factory=dict)
     readme: bytes = README.encode()
+    revocations: bytes | None = None
 
     def dumps(self) -> bytes:
         """The zip's bytes: the same files always give the same bytes. Raises FormatError."""
@@ -97,6 +100,8 @@ class Bundle:
 def _members(bundle: Bundle) -> dict[str, bytes]:
     """The files by their names in the zip, in the zip's order."""
     files = {CERTIFICATE: bundle.certificate, PROOF: bundle.proof}
+    if bundle.revocations is not None:
+        files[REVOCATIONS] = bundle.revocations
     if bundle.transcript is not None:
         files[TRANSCRIPT] = bundle.transcript
     files |= {f"answers/{name}": bundle.answers[name] for name in sorted(bundle.answers)}
@@ -120,6 +125,7 @@ def _from_members(files: dict[str, bytes]) -> Bundle:
         answers=_under("answers/", files),
         probes=_under("probes/", files),
         readme=files[README_NAME],
+        revocations=files.get(REVOCATIONS),
     )
 
 
@@ -137,7 +143,7 @@ def _member(name: str) -> zipfile.ZipInfo:
 
 def _refuse_a_strange_name(name: str) -> None:
     folder, _, rest = name.partition("/")
-    known = name in (CERTIFICATE, PROOF, TRANSCRIPT, README_NAME)
+    known = name in (CERTIFICATE, PROOF, REVOCATIONS, TRANSCRIPT, README_NAME)
     answer = folder == "answers" and _ANSWER.fullmatch(rest)
     probe = folder == "probes" and _PROBE.fullmatch(rest)
     if len(name) > MAX_NAME or not (known or answer or probe):

@@ -5,6 +5,7 @@ SPELLMARK EVIDENCE BUNDLE
 
 certificate.sigstore.json  the signed statement (Sigstore bundle v0.3, DSSE, in-toto Statement v1)
 certificate.tlog-proof     proof that the certificate stands in the log (c2sp.org/tlog-proof)
+revocations.json           revocations of this certificate, if it was withdrawn or replaced
 transcript.jsonl           every query and answer of the run, one JSON object a line (verdicts only)
 answers/                   raw answers, each named by its SHA-256
 probes/                    what was asked, for the reader; not covered by the certificate

@@ -1,15 +1,18 @@
-"""What a certificate says: in-toto Statements v1 with one of two predicates of ours.
+"""What a certificate says: in-toto Statements v1 with one of our predicates.
 
 A *registration* says that an organisation had registered this version of a model by this time; a
-*verdict* what a verification run found out about a suspect. Subjects are matched by digest alone,
-so a suspect is never a subject: it stands in the predicate. Readers ignore fields they do not know.
+*verdict* what a verification run found out about a suspect; a *revocation* that an earlier
+certificate is not to be relied on; a *succession* that a new key signs certificates from now on.
+Subjects are matched by digest alone, so a suspect is never a subject: it stands in the predicate.
+Readers ignore fields they do not know. `docs/schemas` describes each predicate as JSON Schema.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from spellmark.certificates import keys
 from spellmark.certificates.encoding import from_json, to_json, to_time
 from spellmark.certificates.errors import FormatError
 from spellmark.certificates.fields import Fields
@@ -18,6 +21,8 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 REGISTRATION_TYPE = "https://spellmark.dev/registration/v1"
 VERDICT_TYPE = "https://spellmark.dev/verdict/v1"
+REVOCATION_TYPE = "https://spellmark.dev/revocation/v1"
+SUCCESSION_TYPE = "https://spellmark.dev/succession/v1"
 
 EVIDENCE_CLASSES = ("verified", "indicative")
 VERDICTS = ("match", "no match", "inconclusive")
@@ -128,7 +133,53 @@ class Verdict:
         return _dumps(VERDICT_TYPE, subjects, predicate)
 
 
-Statement = Registration | Verdict
+@dataclass(frozen=True)
+class Revocation:
+    """That a certificate is not to be relied on any more.
+
+    `certificate_digest` names it as its log entry does; `replaced_by` likewise its successor, for a
+    certificate that is superseded rather than withdrawn.
+    """
+
+    certificate_digest: str
+    reason: str
+    replaced_by: str | None
+    revoked_at: datetime
+
+    @property
+    def stated_at(self) -> datetime:
+        return self.revoked_at
+
+    def dumps(self) -> bytes:
+        """The statement's bytes. Raises FormatError for values that `parse` would refuse."""
+        predicate = {
+            "reason": self.reason,
+            "replacedBy": self.replaced_by,
+            "revokedAt": to_time(self.revoked_at),
+        }
+        return _dumps(REVOCATION_TYPE, {"certificate": self.certificate_digest}, predicate)
+
+
+@dataclass(frozen=True)
+class Succession:
+    """That the key `public_key` (PEM) signs certificates from `valid_from` on; its predecessor
+    signs this as its last word."""
+
+    keyid: str
+    public_key: str
+    valid_from: datetime
+
+    @property
+    def stated_at(self) -> datetime:
+        return self.valid_from
+
+    def dumps(self) -> bytes:
+        """The statement's bytes. Raises FormatError for values that `parse` would refuse."""
+        predicate = {"publicKey": self.public_key, "validFrom": to_time(self.valid_from)}
+        return _dumps(SUCCESSION_TYPE, {"key": self.keyid}, predicate)
+
+
+Statement = Registration | Verdict | Revocation | Succession
 
 
 def parse(payload: bytes) -> Statement:
@@ -136,11 +187,27 @@ def parse(payload: bytes) -> Statement:
     fields = Fields(from_json(payload, "The statement"), "The statement")
     if fields.text("_type") != STATEMENT_TYPE:
         raise fields.wrong("_type", STATEMENT_TYPE)
-    kind = fields.choice("predicateType", [REGISTRATION_TYPE, VERDICT_TYPE])
+    kind = fields.choice("predicateType", list(_PARSERS))
     predicate = Fields(fields.object("predicate"), "The statement's predicate")
-    if kind == REGISTRATION_TYPE:
-        return _parse_registration(_subjects(fields, ["model"]), predicate)
-    return _parse_verdict(_subjects(fields, ["model", "transcript"]), predicate)
+    names, parse_predicate = _PARSERS[kind]
+    return parse_predicate(_subjects(fields, names), predicate)
+
+
+def kind_of(statement: Statement) -> str:
+    """The statement's kind in one word."""
+    return type(statement).__name__.lower()
+
+
+def subjects_of(payload: bytes) -> dict[str, str]:
+    """The digests (SHA-256, hex) that a statement of ours is about, by name. Raises FormatError."""
+    statement = parse(payload)
+    if isinstance(statement, Registration):
+        return {"model": statement.model_digest}
+    if isinstance(statement, Verdict):
+        return {"model": statement.model_digest, "transcript": statement.transcript_digest}
+    if isinstance(statement, Revocation):
+        return {"certificate": statement.certificate_digest}
+    return {"key": statement.keyid}
 
 
 def _parse_registration(subjects: dict[str, str], fields: Fields) -> Registration:
@@ -189,6 +256,41 @@ def _parse_verdict(subjects: dict[str, str], fields: Fields) -> Verdict:
     )
     _refuse_contradictions(verdict)
     return verdict
+
+
+def _parse_revocation(subjects: dict[str, str], fields: Fields) -> Revocation:
+    revocation = Revocation(
+        certificate_digest=subjects["certificate"],
+        reason=fields.text("reason"),
+        replaced_by=fields.or_none(fields.sha256, "replacedBy"),
+        revoked_at=fields.time("revokedAt"),
+    )
+    if revocation.replaced_by == revocation.certificate_digest:
+        raise FormatError("The revocation replaces a certificate by itself.")
+    return revocation
+
+
+def _parse_succession(subjects: dict[str, str], fields: Fields) -> Succession:
+    succession = Succession(
+        keyid=subjects["key"],
+        public_key=fields.text("publicKey"),
+        valid_from=fields.time("validFrom"),
+    )
+    try:
+        keyid = keys.keyid(keys.load_public_p256(succession.public_key))
+    except keys.SigningKeyError:
+        raise fields.wrong("publicKey", "a P-256 key in PEM form") from None
+    if keyid != succession.keyid:
+        raise FormatError("The succession names another key than the one it holds.")
+    return succession
+
+
+_PARSERS: dict[str, tuple[list[str], Callable[[dict[str, str], Fields], Statement]]] = {
+    REGISTRATION_TYPE: (["model"], _parse_registration),
+    VERDICT_TYPE: (["model", "transcript"], _parse_verdict),
+    REVOCATION_TYPE: (["certificate"], _parse_revocation),
+    SUCCESSION_TYPE: (["key"], _parse_succession),
+}
 
 
 def _refuse_contradictions(verdict: Verdict) -> None:

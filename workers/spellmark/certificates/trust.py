@@ -18,6 +18,7 @@ from spellmark.certificates.encoding import from_json, to_time
 from spellmark.certificates.errors import FormatError
 from spellmark.certificates.fields import Fields
 from spellmark.certificates.notes import Verifier
+from spellmark.certificates.timestamps import load_authority
 
 FORMAT = "spellmark-trust/v1"
 MAX_TRUST_BYTES = 1_000_000
@@ -55,6 +56,8 @@ class Trust:
 
     certificate_keys: tuple[CertificateKey, ...]
     log_keys: tuple[LogKey, ...]
+    timestamp_authorities: tuple[str, ...] = ()
+    """Certificates of each trusted RFC 3161 authority, PEM: its own first, its root last."""
 
     def by_keyid(self) -> dict[str, CertificateKey]:
         return {key.keyid: key for key in self.certificate_keys}
@@ -67,11 +70,13 @@ class Trust:
 
     def dumps(self) -> bytes:
         """The trust file's bytes: one JSON object. Raises FormatError for a key listed twice."""
-        value = {
+        value: dict[str, Any] = {
             "format": FORMAT,
             "certificateKeys": [_key_to_json(key) for key in self.certificate_keys],
             "logs": [{"origin": key.origin, "vkey": key.verifier.vkey} for key in self.log_keys],
         }
+        if self.timestamp_authorities:
+            value["timestampAuthorities"] = list(self.timestamp_authorities)
         data = (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
         Trust.loads(data)
         return data
@@ -88,10 +93,11 @@ class Trust:
         """
         fields = Fields(from_json(data, "The trust file"), "The trust file")
         fields.choice("format", [FORMAT])
-        fields.only(["format", "certificateKeys", "logs"])
+        fields.only(["format", "certificateKeys", "logs", "timestampAuthorities"])
         trust = cls(
             tuple(_key_from_json(value) for value in fields.array("certificateKeys")),
             tuple(_log_from_json(value) for value in fields.array("logs")),
+            _authorities(fields),
         )
         _refuse_twins("certificate key", (key.keyid for key in trust.certificate_keys))
         _refuse_twins("log key", (key.verifier.vkey for key in trust.log_keys))
@@ -140,6 +146,15 @@ def _log_from_json(value: Any) -> LogKey:
     fields = Fields(value, "A log of the trust file")
     fields.only(["origin", "vkey"])
     return LogKey(fields.text("origin"), Verifier.from_vkey(fields.text("vkey")))
+
+
+def _authorities(fields: Fields) -> tuple[str, ...]:
+    if "timestampAuthorities" not in fields.values:
+        return ()
+    authorities = fields.texts("timestampAuthorities")
+    for pem in authorities:
+        load_authority(pem)
+    return authorities
 
 
 def _refuse_twins(what: str, names: Iterable[str]) -> None:

@@ -7,16 +7,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from spellmark.certificates import certificate, dsse, entries, statements, tlog_proof
+from spellmark.certificates import (
+    certificate,
+    dsse,
+    entries,
+    revocations,
+    statements,
+    timestamps,
+    tlog_proof,
+)
 from spellmark.certificates.bundle import Bundle
+from spellmark.certificates.certificate import CertificateFile
 from spellmark.certificates.dsse import Envelope
 from spellmark.certificates.encoding import to_time
 from spellmark.certificates.errors import FormatError, VerificationError
-from spellmark.certificates.statements import Registration, Statement, Verdict
+from spellmark.certificates.revocations import Revoked
+from spellmark.certificates.statements import Statement, Verdict, kind_of
 from spellmark.certificates.trust import Trust
 from spellmark.errors import SpellmarkError
 
 T = TypeVar("T")
+
+CHECKS = (
+    "bundle", "signature", "statement", "validity", "log", "timestamp", "revocation", "transcript",
+    "answers", "statistic",
+)  # fmt: skip
+"""The steps of every report, in this order."""
 
 RECOMPUTED_METHODS = (
     "keyed-labels", "random-key-test", "dynamic-watermark", "trigger-watermark", "agreement",
@@ -67,33 +83,38 @@ class _Checks:
         self.done.append(Check(name, None, why))
 
 
-def verify_bundle(path: Path, trust: Trust) -> VerificationReport:
+def verify_bundle(
+    path: Path, trust: Trust, revoked: list[Revoked] | None = None
+) -> VerificationReport:
     """Check an evidence bundle on disk. Never raises for a bad bundle: the report says it all."""
     try:
         bundle = Bundle.load(path)
     except FormatError as error:
         return VerificationReport((Check("bundle", False, str(error)),), None)
-    return verify_files(bundle, trust)
+    return verify_files(bundle, trust, revoked)
 
 
-def verify_files(bundle: Bundle, trust: Trust) -> VerificationReport:
-    """Check the files of an evidence bundle that was read."""
+def verify_files(
+    bundle: Bundle, trust: Trust, revoked: list[Revoked] | None = None
+) -> VerificationReport:
+    """Check the files of an evidence bundle that was read; `revoked` is the issuer's own list."""
     checks = _Checks()
     checks.take("bundle", lambda: _describe(bundle))
     try:
-        envelope = certificate.loads(bundle.certificate)
+        file = certificate.read(bundle.certificate)
     except FormatError as error:
         checks.done.append(Check("signature", False, str(error)))
-        for name in ("statement", "validity", "log", "transcript", "answers", "statistic"):
+        for name in CHECKS[2:]:
             checks.skip(name, "Not checked, because the certificate cannot be read.")
         return VerificationReport(tuple(checks.done), None)
 
+    envelope = file.envelope
     signed = checks.take("signature", lambda: _check_signature(envelope, trust))
     statement: Statement | None = None
     try:
         statement = statements.parse(envelope.payload)
-        kind = "registration" if isinstance(statement, Registration) else "verdict"
-        checks.done.append(Check("statement", True, f"It is a well-formed {kind}."))
+        well_formed = f"It is a well-formed {kind_of(statement)}."
+        checks.done.append(Check("statement", True, well_formed))
     except FormatError as error:
         checks.done.append(Check("statement", False, str(error)))
     if statement is None:
@@ -102,6 +123,8 @@ def verify_files(bundle: Bundle, trust: Trust) -> VerificationReport:
         stated = statement
         checks.take("validity", lambda: _check_validity(envelope, stated, trust))
     checks.take("log", lambda: _check_log(bundle, envelope, statement, trust))
+    _check_timestamp(checks, file, statement, trust)
+    _check_revocation(checks, bundle, envelope, revoked, trust)
     _check_evidence(checks, bundle, statement, signed)
     return VerificationReport(tuple(checks.done), statement)
 
@@ -116,7 +139,7 @@ def _check_evidence(
     whole = checks.take("transcript", lambda: _check_transcript(bundle, statement))
     checks.take("answers", lambda: _check_answers(bundle))
     if not isinstance(statement, Verdict):
-        checks.skip("statistic", "A registration has none.")
+        checks.skip("statistic", f"A {kind_of(statement)} has none.")
     elif statement.method not in RECOMPUTED_METHODS:
         checks.skip("statistic", f"The method {statement.method!r} cannot be recomputed offline.")
     elif not (signed and whole):
@@ -171,11 +194,64 @@ def _check_log(
     )
 
 
+def _check_timestamp(
+    checks: _Checks, file: CertificateFile, statement: Statement | None, trust: Trust
+) -> None:
+    if not file.timestamps:
+        checks.skip("timestamp", "The certificate has no timestamp of an outside authority.")
+    elif not trust.timestamp_authorities:
+        checks.skip("timestamp", "Not checked: the trust file names no timestamp authority.")
+    else:
+        checks.take("timestamp", lambda: _read_timestamps(file, statement, trust))
+
+
+def _read_timestamps(file: CertificateFile, statement: Statement | None, trust: Trust) -> str:
+    authorities = [timestamps.load_authority(pem) for pem in trust.timestamp_authorities]
+    key = trust.by_keyid().get(file.envelope.keyid)
+    for response in file.timestamps:
+        stamped_at = timestamps.verify(response, file.envelope.signature, authorities)
+        if statement and statement.stated_at > stamped_at + timestamps.CLOCK_SKEW:
+            raise VerificationError(
+                f"The certificate says that it was made at {to_time(statement.stated_at)}, but its"
+                f" signature was stamped before, at {to_time(stamped_at)}."
+            )
+        if key and not key.is_valid_at(stamped_at):
+            raise VerificationError(
+                f"The signature was stamped at {to_time(stamped_at)}, when its key was not valid."
+            )
+    return f"A trusted authority saw the signature at {to_time(stamped_at)}."
+
+
+def _check_revocation(
+    checks: _Checks,
+    bundle: Bundle,
+    envelope: Envelope,
+    revoked: list[Revoked] | None,
+    trust: Trust,
+) -> None:
+    if bundle.revocations is None and revoked is None:
+        checks.skip(
+            "revocation",
+            "The bundle holds no revocation. A later one stands in the issuer's list only.",
+        )
+        return
+
+    def check() -> str:
+        listed = list(revoked or [])
+        if bundle.revocations is not None:
+            listed += revocations.loads(bundle.revocations)
+        revocations.check(listed, entries.certificate_digest(envelope), trust)
+        return f"None of the {len(listed)} listed revocations names the certificate."
+
+    checks.take("revocation", check)
+
+
 def _check_transcript(bundle: Bundle, statement: Statement) -> str:
-    if isinstance(statement, Registration):
+    if not isinstance(statement, Verdict):
+        kind = kind_of(statement)
         if bundle.transcript is not None:
-            raise VerificationError("A registration has no transcript, but the bundle holds one.")
-        return "A registration has none."
+            raise VerificationError(f"A {kind} has no transcript, but the bundle holds one.")
+        return f"A {kind} has none."
     if bundle.transcript is None:
         raise VerificationError(
             "The transcript is missing from the bundle.", hint="Ask for the whole bundle."

@@ -13,15 +13,20 @@ def add(commands: Any) -> None:
     verify = commands.add_parser("verify", help="check an evidence bundle, offline")
     verify.add_argument("bundle", type=Path)
     verify.add_argument("--trust", type=Path, required=True, help="the trust file")
+    verify.add_argument(
+        "--revocations", type=Path, help="the issuer's list of revocations, as new as you can get"
+    )
     verify.add_argument("--json", action="store_true", help="print one JSON object")
     verify.set_defaults(run=_verify)
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from spellmark.certificates import revocations
     from spellmark.certificates.trust import Trust
     from spellmark.certificates.verify import verify_bundle
 
-    report = verify_bundle(options.bundle, Trust.load(options.trust))
+    revoked = revocations.load(options.revocations) if options.revocations else None
+    report = verify_bundle(options.bundle, Trust.load(options.trust), revoked)
     if options.json:
         checks = [vars(check) for check in report.checks]
         print(json.dumps({"passed": report.passed, "checks": checks}, indent=2))

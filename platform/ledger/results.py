@@ -1,0 +1,31 @@
+"""Certificates as simple verification results, signed when they are asked for."""
+
+from django.conf import settings
+
+from ledger.keys import certificate_key
+from ledger.models import Certificate, Revocation
+from ledger.selectors import certificate_proof, certificate_statement
+from spellmark.certificates import svr
+from spellmark.errors import SpellmarkError
+
+
+class ResultError(SpellmarkError):
+    """A certificate that gives no result."""
+
+
+def certificate_result(certificate: Certificate) -> bytes:
+    """The certificate as an in-toto svr in a Sigstore bundle.
+
+    Raises ResultError for a revoked certificate, NotYetLoggedError, FormatError.
+    """
+    if Revocation.objects.filter(certificate=certificate).exists():
+        raise ResultError("This certificate is revoked.", hint="Ask for the one that replaces it.")
+    certificate_proof(certificate)  # what is not in the log yet is no result
+    statement = certificate_statement(certificate)
+    payload = svr.payload(
+        statement,
+        digest=certificate.digest,
+        verifier=settings.PUBLIC_URL,
+        made_at=statement.stated_at,
+    )
+    return svr.issue(payload, certificate_key())

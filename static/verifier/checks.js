@@ -1,0 +1,229 @@
+// All checks of an evidence bundle, by the names and in the order of `spellmark verify`.
+
+import { hex, parseJson, Refused, refuse, sha256, utf8 } from "./bytes.js";
+import { readCertificate, readRevocations, readStatement, readTrust } from "./documents.js";
+import { checkProof } from "./log.js";
+import { readBundle } from "./zip.js";
+
+export const CHECKS = [
+  "bundle", "signature", "statement", "validity", "log", "timestamp", "revocation", "transcript",
+  "answers", "statistic",
+];
+// Of an exchange in a transcript.
+const REQUIRED = [
+  "number", "probe", "image_index", "image_sha256", "label", "first_slot", "request_sha256", "state",
+];
+const OPTIONAL = [
+  "status", "seconds", "answer_sha256", "tls_certificate_sha256", "level", "labels",
+  "probabilities", "error",
+];
+const NEEDED = ["bundle", "signature", "statement", "validity", "log"];
+
+// Bytes in; { passed, checks: [{ name, passed, detail }], statement } out. `passed` of a check is
+// null where it could not be taken. Throws Refused for a bad trust file or list of revocations.
+export async function verifyBundle(zip, trustFile, revocationsFile = null) {
+  const trust = await readTrust(trustFile);
+  const listed = revocationsFile === null ? null : await readRevocations(revocationsFile);
+  const report = new Report();
+  const bundle = await report.take("bundle", () => {
+    const read = readBundle(zip);
+    return [
+      `It is whole: ${read.answers.size} raw answers and ${read.probes.size} probes beside the ` +
+        "certificate. README.txt and the probes are not covered by the certificate.",
+      read,
+    ];
+  });
+  if (!bundle) return report.end(null);
+  let envelope = null;
+  try {
+    envelope = await readCertificate(bundle.certificate);
+  } catch (error) {
+    report.fail("signature", error);
+    for (const name of CHECKS.slice(2)) {
+      report.skip(name, "Not checked, because the certificate cannot be read.");
+    }
+    return report.end(null);
+  }
+  await report.take("signature", () => checkSignature(envelope, trust));
+  const statement = await report.take("statement", () => {
+    const read = readStatement(envelope.payload);
+    return [`It is a well-formed ${read.kind}.`, read];
+  });
+  if (statement) await report.take("validity", () => checkValidity(envelope, statement, trust));
+  else report.skip("validity", "Not checked, because the statement cannot be read.");
+  await report.take("log", () => checkLog(bundle, envelope, statement, trust));
+  checkTimestamp(report, envelope, trust);
+  await checkRevocation(report, bundle, listed, envelope, trust);
+  await checkEvidence(report, bundle, statement);
+  return report.end(statement);
+}
+
+class Report {
+  checks = [];
+
+  // `step` gives the detail, or the detail and what was found.
+  async take(name, step) {
+    try {
+      const [detail, found = true] = [await step()].flat();
+      this.checks.push({ name, passed: true, detail });
+      return found;
+    } catch (error) {
+      this.fail(name, error);
+      return null;
+    }
+  }
+
+  fail(name, error) {
+    const detail = error instanceof Refused ? error.message : `This browser cannot check it: ${error}.`;
+    this.checks.push({ name, passed: false, detail });
+  }
+
+  skip(name, detail) {
+    this.checks.push({ name, passed: null, detail });
+  }
+
+  end(statement) {
+    const done = this.checks.filter((check) => check.passed).map((check) => check.name);
+    const failed = this.checks.some((check) => check.passed === false);
+    const passed = !failed && NEEDED.every((name) => done.includes(name));
+    return { passed, checks: this.checks, statement };
+  }
+}
+
+async function checkSignature(envelope, trust) {
+  const known = trust.keys.get(envelope.keyid);
+  if (!known) refuse("The certificate was not signed by a trusted key.");
+  const algorithm = { name: "ECDSA", namedCurve: "P-256" };
+  const key = await crypto.subtle.importKey("spki", known.spki, algorithm, false, ["verify"]);
+  const signature = fromDer(envelope.signature);
+  const isTrue = signature !== null &&
+    await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, signature, envelope.pae);
+  if (!isTrue) {
+    refuse("The certificate's signature does not fit its content: it was altered after signing.");
+  }
+  return `The trusted key ${envelope.keyid.slice(0, 16)}… signed the certificate.`;
+}
+
+// WebCrypto wants the two numbers of an ECDSA signature side by side, 32 bytes each.
+function fromDer(der) {
+  if (der[0] !== 0x30 || der[1] !== der.length - 2 || der.length > 72) return null;
+  const raw = new Uint8Array(64);
+  let at = 2;
+  for (const end of [32, 64]) {
+    const size = der[at + 1];
+    let number = der.subarray(at + 2, at + 2 + size);
+    const isShortest = size === 1 || number[0] !== 0 || number[1] > 127;
+    if (der[at] !== 2 || number.length !== size || !size || number[0] > 127 || !isShortest) return null;
+    if (number[0] === 0) number = number.subarray(1);
+    if (number.length > 32) return null;
+    raw.set(number, end - number.length);
+    at += 2 + size;
+  }
+  return at === der.length ? raw : null;
+}
+
+function checkValidity(envelope, statement, trust) {
+  const key = trust.keys.get(envelope.keyid);
+  if (!key) refuse("The certificate's key is not a trusted one.");
+  if (!isValidAt(key, statement.statedAt)) {
+    refuse(`The certificate is of ${statement.stated}, but its key was not valid then.`);
+  }
+  return `The key was valid at ${statement.stated}, when the certificate says it was made.`;
+}
+
+const isValidAt = (key, moment) => key.from <= moment && (key.until === null || moment <= key.until);
+
+async function checkLog(bundle, envelope, statement, trust) {
+  const { index, origin, size } = await checkProof(bundle.proof, envelope.entry, trust.logs);
+  const registered = statement?.registrationIndex ?? null;
+  if (registered !== null && BigInt(registered) >= index) {
+    refuse(
+      `The verdict is entry ${index} of the log, but the registration it rests on is entry ` +
+        `${registered}: the claim is older than its registration.`,
+    );
+  }
+  return `The certificate is entry ${index} of the log ${origin}, which had ${size} entries.`;
+}
+
+function checkTimestamp(report, envelope, trust) {
+  if (!envelope.timestamps) {
+    report.skip("timestamp", "The certificate has no timestamp of an outside authority.");
+  } else if (!trust.hasAuthorities) {
+    report.skip("timestamp", "Not checked: the trust file names no timestamp authority.");
+  } else {
+    report.skip("timestamp", "Not checked in a browser; `spellmark verify` checks it.");
+  }
+}
+
+async function checkRevocation(report, bundle, listed, envelope, trust) {
+  if (bundle.revocations === null && listed === null) {
+    const told = "The bundle holds no revocation. A later one stands in the issuer's list only.";
+    report.skip("revocation", told);
+    return;
+  }
+  await report.take("revocation", async () => {
+    const own = bundle.revocations === null ? [] : await readRevocations(bundle.revocations);
+    const all = [...(listed ?? []), ...own];
+    for (const one of all) {
+      if (one.statement.subjects.certificate !== envelope.digest) continue;
+      await checkSignature(one.envelope, trust);
+      if (!isValidAt(trust.keys.get(one.envelope.keyid), one.statement.statedAt)) {
+        refuse("A revocation was signed by a key outside the key's time.");
+      }
+      await checkProof(one.proof, one.envelope.entry, trust.logs);
+      const { replacedBy, stated, reason } = one.statement;
+      const what = replacedBy === null ? "revoked" : `replaced by ${replacedBy.slice(0, 16)}…`;
+      refuse(`The certificate was ${what} at ${stated}: ${reason}`);
+    }
+    return `None of the ${all.length} listed revocations names the certificate.`;
+  });
+}
+
+async function checkEvidence(report, bundle, statement) {
+  if (!statement) {
+    for (const name of CHECKS.slice(-3)) {
+      report.skip(name, "Not checked, because the statement cannot be read.");
+    }
+    return;
+  }
+  await report.take("transcript", () => checkTranscript(bundle, statement));
+  await report.take("answers", () => checkAnswers(bundle));
+  const told = statement.kind === "verdict"
+    ? "Not recomputed in a browser; `spellmark verify` recomputes it from the transcript."
+    : `A ${statement.kind} has none.`;
+  report.skip("statistic", told);
+}
+
+async function checkTranscript({ transcript }, { kind, subjects }) {
+  if (kind !== "verdict") {
+    if (transcript !== null) refuse(`A ${kind} has no transcript, but the bundle holds one.`);
+    return `A ${kind} has none.`;
+  }
+  if (transcript === null) refuse("The transcript is missing from the bundle.");
+  if (hex(await sha256(transcript)) !== subjects.transcript) {
+    refuse("The transcript is not the one that the certificate names: it was altered or exchanged.");
+  }
+  return "The transcript is the one that the certificate names.";
+}
+
+async function checkAnswers({ answers, transcript }) {
+  if (!answers.size) return "The bundle holds no raw answers.";
+  const named = namedAnswers(transcript ?? new Uint8Array());
+  for (const [name, answer] of answers) {
+    if (hex(await sha256(answer)) !== name) refuse(`The raw answer ${name.slice(0, 16)}… was altered.`);
+    if (!named.has(name)) refuse(`The transcript knows of no raw answer ${name.slice(0, 16)}….`);
+  }
+  return `All ${answers.size} raw answers are those that the transcript names.`;
+}
+
+function namedAnswers(transcript) {
+  const lines = utf8(transcript, "The transcript").split("\n").filter((line) => line !== "");
+  const rows = lines.map((line) => parseJson(new TextEncoder().encode(line), "The transcript"));
+  if (rows[0]?.format !== "spellmark-transcript/v1") refuse("The transcript cannot be read.");
+  const exchanges = rows.slice(1);
+  const isExchange = (row) => row !== null && typeof row === "object" &&
+    REQUIRED.every((name) => name in row) &&
+    Object.keys(row).every((name) => REQUIRED.includes(name) || OPTIONAL.includes(name));
+  if (!exchanges.every(isExchange)) refuse("The transcript cannot be read.");
+  return new Set(exchanges.map((row) => row.answer_sha256));
+}

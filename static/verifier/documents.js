@@ -1,0 +1,209 @@
+// What a bundle holds: the certificate file, its statement, the trust file and the list of
+// revocations; read, but not yet believed.
+
+import {
+  concat, encode, fromBase64, hex, parseCanonical, parseJson, refuse, sha256,
+} from "./bytes.js";
+import { Fields } from "./fields.js";
+
+const MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json";
+const PAYLOAD_TYPE = "application/vnd.in-toto+json";
+const STATEMENT_TYPE = "https://in-toto.io/Statement/v1";
+const PREDICATE = /^https:\/\/spellmark\.dev\/(registration|verdict|revocation|succession)\/v1$/;
+const SUBJECTS = {
+  registration: ["model"], verdict: ["model", "transcript"], revocation: ["certificate"],
+  succession: ["key"],
+};
+const MAX_TIMESTAMPS = 4;
+
+export async function readCertificate(bytes) {
+  return certificateOf(parseCanonical(bytes, "The certificate"));
+}
+
+async function certificateOf(value) {
+  const file = new Fields(value, "The certificate");
+  file.only(["mediaType", "verificationMaterial", "dsseEnvelope"]);
+  file.choice("mediaType", [MEDIA_TYPE]);
+  const material = file.inner("verificationMaterial", "The certificate's material");
+  material.only(["publicKey", "timestampVerificationData"]);
+  const hint = material.inner("publicKey", "The certificate's key hint");
+  hint.only(["hint"]);
+  const envelope = file.inner("dsseEnvelope", "The certificate's envelope");
+  envelope.only(["payload", "payloadType", "signatures"]);
+  const signatures = envelope.array("signatures");
+  if (signatures.length !== 1) refuse("The certificate does not have exactly one signature.");
+  const signed = new Fields(signatures[0], "The certificate's signature");
+  signed.only(["keyid", "sig"]);
+  const payload = fromBase64(envelope.text("payload"), "The certificate's payload");
+  const signature = fromBase64(signed.text("sig"), "The certificate's signature");
+  const keyid = signed.text("keyid");
+  if (hint.text("hint") !== keyid) {
+    refuse("The certificate's key hint is not the key id of its signature.");
+  }
+  if (envelope.text("payloadType") !== PAYLOAD_TYPE) {
+    refuse(`The certificate's payload is not of the type ${PAYLOAD_TYPE}.`);
+  }
+  const pae = concat(encode(`DSSEv1 28 ${PAYLOAD_TYPE} ${payload.length} `), payload);
+  const digest = hex(await sha256(pae));
+  const entry = encode(`{"kind":"certificate/v1","sha256":"${digest}"}`);
+  return { payload, keyid, signature, pae, digest, entry, timestamps: countTimestamps(material) };
+}
+
+function countTimestamps(material) {
+  if (!material.has("timestampVerificationData")) return 0;
+  const data = material.inner("timestampVerificationData", "The certificate's timestamps");
+  data.only(["rfc3161Timestamps"]);
+  const found = data.array("rfc3161Timestamps");
+  for (const value of found) {
+    const stamp = new Fields(value, "A timestamp of the certificate");
+    stamp.only(["signedTimestamp"]);
+    fromBase64(stamp.text("signedTimestamp"), "A timestamp of the certificate");
+  }
+  if (found.length < 1 || found.length > MAX_TIMESTAMPS) {
+    refuse(`A certificate has from 1 to ${MAX_TIMESTAMPS} timestamps, or no list.`);
+  }
+  return found.length;
+}
+
+export function readStatement(payload) {
+  const fields = new Fields(parseJson(payload, "The statement"), "The statement");
+  fields.choice("_type", [STATEMENT_TYPE]);
+  const kind = PREDICATE.exec(fields.text("predicateType"))?.[1];
+  if (!kind) refuse("The statement is of no kind that is known here.");
+  const subjects = readSubjects(fields, SUBJECTS[kind]);
+  const predicate = fields.inner("predicate", "The statement's predicate");
+  return { kind, subjects, predicate: predicate.values, ...READERS[kind](predicate, subjects) };
+}
+
+function readSubjects(fields, names) {
+  const found = Object.create(null);
+  for (const value of fields.array("subject")) {
+    const subject = new Fields(value, "A subject of the statement");
+    const name = subject.text("name");
+    if (name in found) refuse("The statement names a subject twice.");
+    found[name] = subject.inner("digest", "The digest of a subject").sha256("sha256");
+  }
+  if (Object.keys(found).sort().join() !== [...names].sort().join()) {
+    refuse(`The statement's subjects are not ${names.join(" and ")}.`);
+  }
+  return found;
+}
+
+const READERS = {
+  registration(fields) {
+    fields.text("modelName");
+    fields.count("version");
+    fields.text("organisation");
+    fields.orNull("sha256", "commitment");
+    fields.orNull("hex", "binding");
+    fields.orNull("text", "scheme");
+    fields.object("parameters");
+    return { statedAt: fields.time("registeredAt"), stated: fields.text("registeredAt") };
+  },
+  verdict: readVerdict,
+  revocation(fields, subjects) {
+    const replacedBy = fields.orNull("sha256", "replacedBy");
+    if (replacedBy === subjects.certificate) refuse("The revocation replaces a certificate by itself.");
+    const reason = fields.text("reason");
+    return {
+      reason, replacedBy, statedAt: fields.time("revokedAt"), stated: fields.text("revokedAt"),
+    };
+  },
+  succession(fields) {
+    fields.text("publicKey");
+    return { statedAt: fields.time("validFrom"), stated: fields.text("validFrom") };
+  },
+};
+
+function readVerdict(fields) {
+  const suspect = fields.inner("suspect", "The verdict's suspect");
+  suspect.text("kind");
+  if (suspect.orNull("text", "url") === null) suspect.sha256("sha256");
+  for (const name of ["method", "scheme", "accessLevel", "reason"]) fields.text(name);
+  for (const name of ["decoys", "probes", "queries"]) fields.count(name);
+  fields.object("parameters");
+  fields.texts("limits");
+  const evidence = fields.choice("evidenceClass", ["verified", "indicative"]);
+  const statistic = fields.orNull("number", "statistic");
+  const p = fields.orNull("probability", "pValue");
+  const alpha = fields.probability("alpha");
+  const smallest = fields.orNull("probability", "smallestP");
+  const verdict = fields.choice("verdict", ["match", "no match", "inconclusive"]);
+  const registration = fields.inner("registration", "The verdict's registration");
+  const registrationIndex = registration.orNull("count", "logIndex");
+  const registrationDigest = registration.orNull("sha256", "sha256");
+  const statedAt = fields.time("finishedAt");
+  if (statedAt < fields.time("startedAt")) refuse("The verdict's run finished before it started.");
+  if (registrationIndex === null && registrationDigest === null) {
+    refuse("The verdict does not say which registration it rests on.");
+  }
+  if (p !== null && smallest !== null && p < smallest) {
+    refuse("The verdict's p-value is below the smallest that its run could give.");
+  }
+  if (evidence === "verified" && verdict === "match") {
+    if (p === null || statistic === null) {
+      refuse("The verdict is a verified match without a statistic or p-value.");
+    }
+    if (p > alpha) refuse("The verdict is a verified match, but its p-value is above alpha.");
+  }
+  return { statedAt, stated: fields.text("finishedAt"), registrationIndex };
+}
+
+export async function readTrust(bytes) {
+  const fields = new Fields(parseJson(bytes, "The trust file"), "The trust file");
+  fields.choice("format", ["spellmark-trust/v1"]);
+  fields.only(["format", "certificateKeys", "logs", "timestampAuthorities"]);
+  const keys = new Map();
+  for (const value of fields.array("certificateKeys")) {
+    const key = new Fields(value, "A certificate key of the trust file");
+    key.only(["keyid", "publicKey", "validFrom", "validUntil"]);
+    if (!key.has("validUntil")) refuse("A certificate key of the trust file lacks “validUntil”.");
+    const spki = fromPem(key.text("publicKey"));
+    const keyid = hex(await sha256(spki));
+    if (keyid !== key.sha256("keyid")) {
+      refuse("A key id in the trust file is not that of the key beside it.");
+    }
+    if (keys.has(keyid)) refuse("The trust file lists a certificate key twice.");
+    keys.set(keyid, { spki, from: key.time("validFrom"), until: key.orNull("time", "validUntil") });
+  }
+  const logs = [];
+  for (const value of fields.array("logs")) {
+    const log = new Fields(value, "A log of the trust file");
+    log.only(["origin", "vkey"]);
+    logs.push({ origin: log.text("origin"), ...(await fromVkey(log.text("vkey"))) });
+  }
+  return { keys, logs, hasAuthorities: fields.has("timestampAuthorities") };
+}
+
+function fromPem(pem) {
+  const found = /^-----BEGIN PUBLIC KEY-----\n([\s\S]*)\n-----END PUBLIC KEY-----\n?$/.exec(pem);
+  if (!found) refuse("This is not a public key in PEM form.");
+  return fromBase64(found[1].replaceAll("\n", ""), "A public key");
+}
+
+async function fromVkey(vkey) {
+  const found = /^([^+]+)\+([0-9a-f]{8})\+(.*)$/.exec(vkey);
+  const typed = found ? fromBase64(found[3], "The key in a vkey") : new Uint8Array();
+  if (typed[0] !== 1 || typed.length !== 33) refuse("A vkey is not of an Ed25519 key, type 0x01.");
+  const digest = await sha256(concat(encode(`${found[1]}\n`), typed));
+  const keyId = digest.subarray(0, 4);
+  if (hex(keyId) !== found[2]) refuse("The key id in a vkey does not fit its name and key.");
+  return { name: found[1], keyId, key: typed.subarray(1) };
+}
+
+export async function readRevocations(bytes) {
+  const what = "The list of revocations";
+  const fields = new Fields(parseCanonical(bytes, what), what);
+  fields.only(["format", "revocations"]);
+  fields.choice("format", ["spellmark-revocations/v1"]);
+  return Promise.all(fields.array("revocations").map(async (value) => {
+    const one = new Fields(value, "A revocation of the list");
+    one.only(["certificate", "proof"]);
+    const envelope = await certificateOf(one.object("certificate"));
+    const statement = readStatement(envelope.payload);
+    if (statement.kind !== "revocation") {
+      refuse("The list of revocations holds something that is none.");
+    }
+    return { envelope, statement, proof: encode(one.text("proof")) };
+  }));
+}

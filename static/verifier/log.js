@@ -1,0 +1,105 @@
+// The log's side: signed checkpoints (c2sp.org/signed-note) and proofs (c2sp.org/tlog-proof).
+
+import { concat, encode, fromBase64, hex, refuse, same, sha256, utf8 } from "./bytes.js";
+
+const HEADER = "c2sp.org/tlog-proof@v1";
+const MAX_HASHES = 63;
+const MAX_NOTE_BYTES = 1_000_000;
+
+// The checkpoint of a trusted log that includes the entry; its `index` beside it.
+export async function checkProof(file, entry, logs) {
+  const proof = readProof(file);
+  const checkpoint = await openCheckpoint(proof.checkpoint, logs);
+  await checkInclusion(await nodeHash([0], entry), proof, checkpoint);
+  return { ...checkpoint, index: proof.index };
+}
+
+function readProof(file) {
+  const blank = file.findIndex((byte, place) => byte === 10 && file[place + 1] === 10);
+  if (blank < 0) refuse("The log proof lacks its checkpoint.");
+  const lines = utf8(file.subarray(0, blank), "The log proof").split("\n");
+  if (lines.shift() !== HEADER) refuse(`The log proof is not a ${HEADER} file.`);
+  if (lines[0]?.startsWith("extra ")) fromBase64(lines.shift().slice(6), "The proof's extra data");
+  if (!lines[0]?.startsWith("index ")) refuse("The log proof does not say which entry it is for.");
+  const index = decimal(lines.shift().slice(6), "The index of the log proof");
+  if (lines.length > MAX_HASHES) refuse(`The log proof has more than ${MAX_HASHES} hashes.`);
+  const hashes = lines.map((line) => fromBase64(line, "A hash of the log proof"));
+  if (hashes.some((hash) => hash.length !== 32)) refuse("A hash of the log proof is not 32 bytes long.");
+  return { index, hashes, checkpoint: file.subarray(blank + 2) };
+}
+
+function decimal(text, what) {
+  const isNumber = /^(0|[1-9]\d{0,18})$/.test(text) && BigInt(text) < 1n << 63n;
+  return isNumber ? BigInt(text) : refuse(`${what} is not a whole number.`);
+}
+
+async function openCheckpoint(file, logs) {
+  if (file.length > MAX_NOTE_BYTES) refuse("A signed note is too long.");
+  const content = utf8(file, "A signed note");
+  if (/[\u0000-\u0009\u000b-\u001f]/.test(content)) refuse("A signed note has control characters.");
+  const blank = content.lastIndexOf("\n\n");
+  if (blank < 0 || !content.endsWith("\n") || blank + 2 >= content.length) {
+    refuse("A signed note lacks its blank line or its signatures.");
+  }
+  const text = content.slice(0, blank + 1);
+  const [origin, size, root, rest, ...more] = text.split("\n");
+  if (!origin || rest !== "" || more.length) {
+    refuse("A checkpoint does not have exactly an origin, a size and a root.");
+  }
+  const checkpoint = {
+    origin, size: decimal(size, "The size of a checkpoint"),
+    root: fromBase64(root, "The root of a checkpoint"),
+  };
+  if (checkpoint.root.length !== 32) refuse("The root of a checkpoint is not 32 bytes long.");
+  const signatures = content.slice(blank + 2, -1).split("\n").map(signatureLine);
+  const known = logs.filter((log) => log.origin === origin);
+  if (!known.length) refuse(`The log “${origin}” is not among the trusted logs.`);
+  let found = 0;
+  for (const { name, keyId, signature } of signatures) {
+    const log = known.find((one) => one.name === name && same(one.keyId, keyId));
+    if (!log) continue;
+    const key = await crypto.subtle.importKey("raw", log.key, "Ed25519", false, ["verify"]);
+    if (!(await crypto.subtle.verify("Ed25519", key, signature, encode(text)))) {
+      refuse(`The signature of ${name} does not fit the text: one of them was altered after signing.`);
+    }
+    found += 1;
+  }
+  return found ? checkpoint : refuse("No trusted key has signed the text.");
+}
+
+function signatureLine(line) {
+  const [dash, name, encoded, ...rest] = line.split(" ");
+  const isLine = dash === "—" && name && !/[\s+]/u.test(name) && encoded !== undefined && !rest.length;
+  if (!isLine) refuse("A line under a signed note is not a signature.");
+  const bytes = fromBase64(encoded, "A signature");
+  if (bytes.length <= 4) refuse("A signature under a note is too short.");
+  return { name, keyId: bytes.subarray(0, 4), signature: bytes.subarray(4) };
+}
+
+// RFC 9162, section 2.1.3.2.
+async function checkInclusion(leaf, { index, hashes }, { size, root }) {
+  if (index >= size) refuse(`Entry ${index} does not exist in a log of ${size} entries.`);
+  let position = index;
+  let last = size - 1n;
+  let value = leaf;
+  for (const sibling of hashes) {
+    if (last === 0n) refuse("The inclusion proof is too long.");
+    if (position % 2n || position === last) {
+      value = await nodeHash([1], sibling, value);
+      while (position % 2n === 0n && position) {
+        position >>= 1n;
+        last >>= 1n;
+      }
+    } else {
+      value = await nodeHash([1], value, sibling);
+    }
+    position >>= 1n;
+    last >>= 1n;
+  }
+  if (last !== 0n) refuse("The inclusion proof is too short.");
+  if (hex(value) !== hex(root)) {
+    refuse("The inclusion proof does not lead from the entry to the root.");
+  }
+}
+
+const nodeHash = (prefix, ...parts) => sha256(concat(Uint8Array.from(prefix), ...parts));

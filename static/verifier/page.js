@@ -1,0 +1,86 @@
+// The page around the checks: files come in by drop or choice, nothing goes out.
+
+import { Refused } from "./bytes.js";
+import { verifyBundle } from "./checks.js";
+
+const MARKS = { true: "pass", false: "FAIL", null: "–" };
+const held = { bundle: null, trust: null, revocations: null };
+
+export async function show(place, zip, trust, revocations = null) {
+  const output = place.querySelector("[data-verdict]");
+  const rows = place.querySelector("[data-checks]");
+  rows.replaceChildren();
+  output.hidden = false;
+  let report = null;
+  try {
+    report = await verifyBundle(zip, trust, revocations);
+  } catch (error) {
+    output.className = "notice bad";
+    output.textContent = error instanceof Refused ? error.message : String(error);
+    return;
+  }
+  for (const { name, passed, detail } of report.checks) {
+    const row = document.createElement("tr");
+    row.dataset.check = name;
+    row.dataset.passed = String(passed);
+    for (const text of [MARKS[passed], name, detail]) {
+      row.append(Object.assign(document.createElement("td"), { textContent: text }));
+    }
+    rows.append(row);
+  }
+  rows.closest("table").hidden = false;
+  const failed = report.checks.filter((check) => check.passed === false).map((check) => check.name);
+  output.className = report.passed ? "notice good" : "notice bad";
+  output.textContent = report.passed
+    ? "Accepted: every check that a browser can take has passed."
+    : `Refused: do not rely on this bundle. It fails at: ${failed.join(", ") || "what was not checked"}.`;
+  output.dataset.passed = String(report.passed);
+}
+
+function kindOf(bytes) {
+  if (bytes[0] === 0x50 && bytes[1] === 0x4b) return "bundle";
+  const start = new TextDecoder().decode(bytes.subarray(0, 200));
+  return /spellmark-revocations\/v/.test(start) ? "revocations"
+    : /spellmark-trust\/v/.test(start) ? "trust" : "bundle";
+}
+
+async function take(place, files) {
+  for (const file of files) {
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    const kind = kindOf(bytes);
+    held[kind] = bytes;
+    place.querySelector(`[data-held=${kind}]`).textContent = file.name;
+  }
+  if (held.bundle && held.trust) await show(place, held.bundle, held.trust, held.revocations);
+}
+
+async function fetched(address) {
+  const response = await fetch(address, { cache: "no-store" });
+  if (!response.ok) throw new Error(`${address} gives no file: ${response.status}.`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+const dropPlace = document.querySelector("[data-verifier]");
+if (dropPlace) {
+  const input = dropPlace.querySelector("input[type=file]");
+  input.addEventListener("change", () => {
+    const files = [...input.files];
+    input.value = ""; // so that the same file can be chosen again
+    take(dropPlace, files);
+  });
+  for (const name of ["dragover", "drop"]) {
+    document.addEventListener(name, (event) => event.preventDefault());
+  }
+  document.addEventListener("drop", (event) => take(dropPlace, event.dataTransfer.files));
+}
+
+const livePlace = document.querySelector("[data-verify-live]");
+if (livePlace) {
+  const { bundle, trust, revocations } = livePlace.dataset;
+  const button = livePlace.querySelector("button");
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const files = await Promise.all([bundle, trust, revocations].map(fetched));
+    await show(livePlace, ...files);
+  });
+}

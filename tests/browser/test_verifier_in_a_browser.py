@@ -1,0 +1,177 @@
+"""The single-page verifier, opened from a disk: it must say what `spellmark verify` says."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from django.test import Client
+from playwright.sync_api import Page, expect
+
+from spellmark.certificates import certificate, revocations
+from spellmark.certificates.bundle import Bundle
+from spellmark.certificates.verify import verify_bundle
+from tests.spellmark.certificates.certificate_samples import (
+    ANSWERS,
+    CHARLIE,
+    LOG,
+    NEXT_LOG,
+    REGISTRATION,
+    TRUST,
+    WITNESS,
+    bundle_of,
+)
+from tests.spellmark.certificates.test_revocations import REVOCATION
+from tests.spellmark.certificates.test_verify_transcript import real_bundle
+
+pytestmark = pytest.mark.browser
+
+# What a browser leaves to the command; it must never say that such a check passed.
+LEFT = {"statistic", "timestamp"}
+
+
+@pytest.fixture
+def emptied() -> None:
+    """No server and no database: the page is one file."""
+
+
+@pytest.fixture(scope="module")
+def own_session() -> None:
+    """Likewise."""
+
+
+@pytest.fixture
+def verifier(page: Page, tmp_path) -> Page:
+    """The saved page, with no network behind it."""
+    saved = Client().get("/verifier/file")
+    (tmp_path / "verifier.html").write_bytes(saved.content)
+    page.context.set_offline(True)
+    page.goto((tmp_path / "verifier.html").as_uri())
+    TRUST.save(tmp_path / "trust.json")
+    return page
+
+
+def told_by_page(page: Page, folder, data: bytes, *more: str) -> tuple[bool, dict]:
+    (folder / "bundle.zip").write_bytes(data)
+    page.evaluate("document.querySelector('[data-verdict]').removeAttribute('data-passed')")
+    names = ["trust.json", *more, "bundle.zip"]
+    page.set_input_files("input[type=file]", [folder / name for name in names])
+    verdict = page.locator("[data-verdict]")
+    page.wait_for_selector("[data-verdict][data-passed]")
+    rows = page.locator("[data-check]").evaluate_all(
+        "rows => rows.map(row => [row.dataset.check, JSON.parse(row.dataset.passed)])"
+    )
+    return verdict.get_attribute("data-passed") == "true", dict(rows)
+
+
+def agree(page: Page, folder, data: bytes, revoked=None) -> set[str]:
+    """What failed, by the page, after it said the same as the command."""
+    more = ["revocations.json"] if revoked else []
+    passed, found = told_by_page(page, folder, data, *more)
+    report = verify_bundle(folder / "bundle.zip", TRUST, revoked)
+    expected = {check.name: check.passed for check in report.checks}
+    for name in LEFT & expected.keys():
+        assert found.pop(name) is None
+        expected.pop(name)
+    assert found == expected
+    assert passed == report.passed
+    return {name for name, one in found.items() if one is False}
+
+
+def changed(data: bytes, place: int) -> bytes:
+    altered = bytearray(data)
+    altered[place] ^= 1
+    return bytes(altered)
+
+
+def test_true_bundles_are_accepted(verifier, tmp_path):
+    for bundle in (
+        real_bundle("random-key-test"),
+        bundle_of(REGISTRATION),
+        bundle_of(REGISTRATION, NEXT_LOG, LOG, WITNESS),
+        bundle_of(REVOCATION),
+    ):
+        assert agree(verifier, tmp_path, bundle.dumps()) == set()
+
+
+def test_every_kind_of_altered_bundle_is_refused_with_the_same_words(verifier, tmp_path):
+    verdict, registration = real_bundle("random-key-test"), bundle_of(REGISTRATION)
+    mine = certificate.loads(verdict.certificate)
+    other = certificate.loads(registration.certificate)
+    late = replace(REGISTRATION, registered_at=datetime(2031, 1, 1, tzinfo=UTC))
+    raw = b'{"label": 7}'
+    cases: dict[str, tuple[Bundle, set[str]]] = {
+        "payload": (
+            replace(verdict, certificate=certificate.dumps(replace(mine, payload=other.payload))),
+            {"signature", "log", "transcript"},
+        ),
+        "signature": (
+            replace(
+                verdict,
+                certificate=certificate.dumps(
+                    replace(mine, signature=changed(mine.signature, len(mine.signature) - 1))
+                ),
+            ),
+            {"signature"},
+        ),
+        "layout": (
+            replace(
+                verdict, certificate=json.dumps(json.loads(verdict.certificate), indent=1).encode()
+            ),
+            {"signature"},
+        ),
+        "stranger": (bundle_of(REGISTRATION, key=CHARLIE), {"signature", "validity"}),
+        "too late": (bundle_of(late), {"validity"}),
+        "proof of another": (replace(registration, proof=verdict.proof), {"log"}),
+        "proof": (replace(verdict, proof=changed(verdict.proof, 40)), {"log"}),
+        "checkpoint": (
+            replace(
+                verdict,
+                proof=verdict.proof.replace(b"alice.example/log\n7", b"alice.example/log\n8"),
+            ),
+            {"log"},
+        ),
+        "unknown log key": (bundle_of(REGISTRATION, NEXT_LOG), {"log"}),
+        "transcript": (
+            replace(verdict, transcript=(verdict.transcript or b"") + b"{}\n"),
+            {"transcript"},
+        ),
+        "no transcript": (replace(verdict, transcript=None), {"transcript"}),
+        "stray transcript": (
+            replace(registration, transcript=verdict.transcript),
+            {"transcript"},
+        ),
+        "answer": (replace(verdict, answers={"ab" * 32: raw}), {"answers"}),
+        "stray answer": (
+            replace(verdict, answers=ANSWERS),
+            {"answers"},
+        ),
+        "garbage certificate": (replace(verdict, certificate=b"{}"), {"signature"}),
+        "garbage proof": (replace(verdict, proof=b"\xff\n\n"), {"log"}),
+    }
+    for name, (bundle, failing) in cases.items():
+        assert failing <= agree(verifier, tmp_path, bundle.dumps()), name
+
+
+def test_altered_zips_are_refused(verifier, tmp_path):
+    data = bundle_of(REGISTRATION).dumps()
+    for place in (*range(0, len(data), 151), len(data) - 1):
+        assert agree(verifier, tmp_path, changed(data, place)) == {"bundle"}
+    for other in (data[:-1], data + b"\0", data[:100], b"PK", b"PK" + data):
+        assert agree(verifier, tmp_path, other) == {"bundle"}
+
+
+def test_a_revocation_is_honoured_in_the_bundle_and_in_the_list(verifier, tmp_path):
+    bundle = bundle_of(REGISTRATION)
+    true = bundle_of(REVOCATION)
+    rows = [revocations.Revoked(true.certificate, true.proof)]
+    (tmp_path / "revocations.json").write_bytes(revocations.dumps(rows))
+    inside = replace(bundle, revocations=revocations.dumps(rows))
+    assert agree(verifier, tmp_path, inside.dumps()) == {"revocation"}
+    expect(verifier.locator("[data-verdict]")).to_contain_text("It fails at: revocation.")
+    expect(verifier.get_by_text("The wrong version was registered.")).to_be_visible()
+    assert agree(verifier, tmp_path, bundle.dumps(), rows) == {"revocation"}
+    false = bundle_of(REVOCATION, key=CHARLIE)
+    forged = [revocations.Revoked(false.certificate, false.proof)]
+    inside = replace(bundle, revocations=revocations.dumps(forged))
+    assert agree(verifier, tmp_path, inside.dumps(), rows) == {"revocation"}

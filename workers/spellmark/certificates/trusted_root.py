@@ -1,0 +1,66 @@
+"""`trusted_root.json`: the trust file in the form that Sigstore's clients read.
+
+It holds the logs and the timestamp authorities. Keys that sign certificates have no place in that
+format: clients take them beside it, by the key hint (cosign's --key).
+"""
+
+from datetime import datetime
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from spellmark.certificates.encoding import to_base64, to_time
+from spellmark.certificates.timestamps import load_authority
+from spellmark.certificates.trust import LogKey, Trust
+
+MEDIA_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
+
+
+def trusted_root(trust: Trust, *, base_url: str) -> dict[str, Any]:
+    """The trusted root as a JSON object. `base_url` is where the log is read."""
+    start = min(key.valid_from for key in trust.certificate_keys)
+    return {
+        "mediaType": MEDIA_TYPE,
+        "tlogs": [_log(key, base_url, start) for key in trust.log_keys],
+        "certificateAuthorities": [],
+        "ctlogs": [],
+        "timestampAuthorities": [_authority(pem) for pem in trust.timestamp_authorities],
+    }
+
+
+def _log(key: LogKey, base_url: str, start: datetime) -> dict[str, Any]:
+    public = Ed25519PublicKey.from_public_bytes(key.verifier.public_key)
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    key_id = to_base64(key.verifier.key_id)
+    return {
+        "baseUrl": base_url,
+        "hashAlgorithm": "SHA2_256",
+        "publicKey": {
+            "rawBytes": to_base64(der),
+            "keyDetails": "PKIX_ED25519",
+            "validFor": {"start": to_time(start)},
+        },
+        "logId": {"keyId": key_id},
+        "checkpointKeyId": {"keyId": key_id},
+    }
+
+
+def _authority(pem: str) -> dict[str, Any]:
+    chain = load_authority(pem)
+    names = {part.rfc4514_attribute_name: part.value for part in chain[0].subject}
+    return {
+        "subject": {
+            "organization": str(names.get("O", "")),
+            "commonName": str(names.get("CN", "")),
+        },
+        "certChain": {
+            "certificates": [
+                {"rawBytes": to_base64(one.public_bytes(Encoding.DER))} for one in chain
+            ]
+        },
+        "validFor": {
+            "start": to_time(chain[0].not_valid_before_utc),
+            "end": to_time(chain[0].not_valid_after_utc),
+        },
+    }
