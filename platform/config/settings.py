@@ -178,6 +178,8 @@ EGRESS_TIMEOUT_SECONDS = env.float("SPELLMARK_EGRESS_TIMEOUT_SECONDS", 30)
 LOG_ORIGIN = env.str("SPELLMARK_LOG_ORIGIN", "") or load_secret(
     KEYS, "log-origin", prefix="spellmark.log/", size=8
 )
+# Whether anybody may read checkpoints and tiles under /log/; they hold digests only.
+LOG_PUBLIC = env.bool("SPELLMARK_LOG_PUBLIC", True)
 # The witnesses and the quorum that a checkpoint needs before it is published: a tlog-policy file.
 LOG_POLICY = Path(env.str("SPELLMARK_LOG_POLICY", str(KEYS / "log-policy.txt")))
 LOG_WITNESS_TIMEOUT_SECONDS = env.float("SPELLMARK_LOG_WITNESS_TIMEOUT_SECONDS", 5)

@@ -86,9 +86,14 @@ def certificate_bundle(certificate: Certificate) -> Bundle:
 
 def entry_proof(index: int, checkpoint: Checkpoint) -> TlogProof:
     """The proof that the entry at `index` is under the checkpoint."""
-    nodes = nodes_get(merkle.inclusion_nodes(index, checkpoint.size))
-    hashes = merkle.inclusion_proof(index, checkpoint.size, merkle.reader(nodes))
+    hashes = inclusion_proof(index, checkpoint.size)
     return TlogProof(index, tuple(hashes), bytes(checkpoint.note))
+
+
+def inclusion_proof(index: int, size: int) -> list[bytes]:
+    """The hashes that lead from the entry at `index` to the root of the first `size` entries."""
+    nodes = nodes_get(merkle.inclusion_nodes(index, size))
+    return merkle.inclusion_proof(index, size, merkle.reader(nodes))
 
 
 def consistency_proof(old_size: int, new_size: int) -> list[bytes]:
@@ -104,10 +109,13 @@ def nodes_get(wanted: Iterable[merkle.Node]) -> dict[merkle.Node, bytes]:
         return {}
     levels, indexes = zip(*keys, strict=True)
     with connection.cursor() as cursor:
-        # Ten times as fast as an OR over all of them.
+        # One look into the index for each node: left to itself the planner may read the whole
+        # table, as long as it has no statistics of it.
         cursor.execute(
-            "SELECT level, index, hash FROM ledger_node JOIN"
-            " unnest(%s::smallint[], %s::bigint[]) AS wanted (level, index) USING (level, index)",
+            "SELECT wanted.level, wanted.index, node.hash"
+            " FROM unnest(%s::smallint[], %s::bigint[]) AS wanted (level, index)"
+            " CROSS JOIN LATERAL (SELECT hash FROM ledger_node"
+            " WHERE level = wanted.level AND index = wanted.index OFFSET 0) AS node",
             [list(levels), list(indexes)],
         )
         return {(level, index): bytes(value) for level, index, value in cursor.fetchall()}

@@ -24,10 +24,10 @@ OPEN = {("schema", "get"), ("missing", "get"), ("me", "get")}
 SHARED = {
     "models", "protections", "editors", "jobs", "suspects", "runs", "cases", "certificates", "me",
 }  # fmt: skip
-COMMON_LOG = {"checkpoint", "consistency", "entries", "trust"}
+COMMON_LOG = {"checkpoint", "consistency", "entries", "entry-proof", "inclusion", "trust"}
 OWN = {
     ("models", "post"), ("suspects", "post"), ("suspect-file", "put"), ("editors", "post"),
-    ("editor-upload", "put"),
+    ("editor-upload", "put"), ("entry-proof", "get"),
 }  # fmt: skip
 # Whoever may read may use a locked model with its key.
 READERS = {"protection-unlocks"}
@@ -50,7 +50,8 @@ class Operation:
         for part in self.route.split("/"):
             known = part.strip("<>").partition(":")[2]
             parts.append(quote(str(world[known])) if part.startswith("<") else part)
-        query = "?old_size=1&new_size=2" if self.name == "consistency" else ""
+        queries = {"consistency": "?old_size=1&new_size=2", "inclusion": "?index=0&size=2"}
+        query = queries.get(self.name, "")
         return "/".join(parts) + query
 
     @property
