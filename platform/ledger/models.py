@@ -104,6 +104,11 @@ class Checkpoint(models.Model):
     def __str__(self) -> str:
         return f"checkpoint {self.size}"
 
+    @property
+    def root_hex(self) -> str:
+        """The root as it is shown."""
+        return bytes(self.root).hex()
+
 
 class Certificate(models.Model):
     """A signed statement. `digest` is what its log entry names."""

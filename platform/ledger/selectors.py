@@ -20,6 +20,7 @@ from spellmark.certificates.certificate import loads
 from spellmark.certificates.cosignatures import HAS_ML_DSA
 from spellmark.certificates.encoding import to_time
 from spellmark.certificates.notes import ED25519, ML_DSA_44, Verifier
+from spellmark.certificates.notes import parse as parse_note
 from spellmark.certificates.policy import Policy, PolicyLog
 from spellmark.certificates.statements import Statement, parse
 from spellmark.certificates.tlog_proof import TlogProof
@@ -162,6 +163,11 @@ def policy() -> Policy:
     if not settings.LOG_POLICY.exists():
         return Policy(logs=logs)
     return dataclasses.replace(Policy.loads(settings.LOG_POLICY.read_bytes()), logs=logs)
+
+
+def cosigners_of(checkpoint: Checkpoint) -> list[str]:
+    """The names of the witnesses of the present policy whose cosignatures it carries."""
+    return [witness.name for witness in policy().cosigners(parse_note(bytes(checkpoint.note)))]
 
 
 def key_set() -> dict[str, Any]:

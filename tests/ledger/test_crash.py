@@ -37,9 +37,10 @@ def _assert_sound(found: dict, kills: int) -> None:
     # The test means something only if the log grew between the kills.
     assert found["acknowledged"] > kills
     assert found["entries"] >= found["acknowledged"]
-    assert found["signatures"] >= found["checkpoints"] > kills // 10
+    assert found["signatures"] >= found["checkpoints"] >= 1
 
 
+@pytest.mark.slow
 def test_the_log_lives_through_a_few_kills(tmp_path):
     _assert_sound(_crash(tmp_path, 12, seed=1), 12)
 

@@ -58,6 +58,8 @@ class RunningWitness:
         self.policy_file.unlink(missing_ok=True)
 
     def stop(self) -> None:
+        if not self._thread.is_alive():
+            return
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
