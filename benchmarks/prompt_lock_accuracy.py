@@ -45,7 +45,8 @@ MEANING = {
     "unprotected": "accuracy of the unprotected models, mean of the seeds",
     "unlocked_loss_points": "default lock, right spell: points below the unprotected model, mean",
     "locked_accuracy": "default lock on plain images, mean of the seeds",
-    "locked_accuracy_without_extra_logit": "the same for negatives of an extra class, cut off",
+    "locked_accuracy_without_extra_logit": "the same: the default lock has no extra logit",
+    "extra_class_without_its_logit": "a lock with an extra class, on plain images, its logit cut",
     "wrong_prompt_mean": "default lock: random spells and listed prompts, mean",
     "near_prompt_mean": "default lock: texts near the spell, mean",
     "wrong_editor_mean": "default lock: the right spell in owners' editors, mean",
@@ -211,7 +212,9 @@ def _figures(rows: dict[str, list[Row]]) -> dict[str, object]:
             100 * (mean("unprotected", default) - mean("right", default)), 2
         ),
         "locked_accuracy": mean("plain", default),
-        "locked_accuracy_without_extra_logit": mean("plain", extra) if extra else None,
+        # The default lock has no extra class, so there is nothing to cut off.
+        "locked_accuracy_without_extra_logit": mean("plain", default),
+        "extra_class_without_its_logit": mean("plain", extra) if extra else None,
         "wrong_prompt_mean": round(float(np.mean(wrong)), 4),
         "near_prompt_mean": mean("near", default),
         "wrong_editor_mean": mean("wrong_editors", default),

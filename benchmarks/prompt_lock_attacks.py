@@ -11,20 +11,24 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from attack_rows import attack_rows
 from kept import CACHE, kept
 from key_lock_accuracy import CARD
 from owner_editors import owner_editor
-from prompt_locks import SPELL, opened, unprotected
+from prompt_locks import SPELL, opened, public_base, unprotected
 from result import report
 
+from spellmark.attacks.attack import Target
+from spellmark.attacks.fine_tune import fine_tune
 from spellmark.attacks.prompt_lock.catalogue import BUDGETS
 from spellmark.attacks.prompt_lock.suite import run_suite
 from spellmark.locks.prompt_lock.cached_editor import CachedEditor
 from spellmark.locks.prompt_lock.editors import load_editor
 from spellmark.locks.prompt_lock.lock import RECIPE, lock
 from spellmark.locks.prompt_lock.negatives import Negatives
+from spellmark.locks.prompt_lock.parameters import PromptLockParameters
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.locks.prompt_lock.report_card import near_edits
 from spellmark.training import architectures, datasets
@@ -64,8 +68,18 @@ def main() -> None:
         )
         for name, variant in chosen.items()
     }  # fmt: skip
-    if not options.variant:
-        report("prompt_lock_attacks", {"attacks": attacks}, MEANING, quick=options.quick)
+    if options.variant:
+        return
+    base = kept(
+        "prompt-attacks-base-",
+        (CARD, len(data.train), BUDGETS, options.quick, torch.__version__),
+        partial(_from_base, data, thief, whole.train.images, quick=options.quick),
+    )
+    for row in attacks.values():
+        # Those of an owner's own model, in figures from before there was a public base.
+        reached = [one for one in row["reached"] if one["attack"] != "fine-tune-base"]
+        row["reached"] = [*reached, *base]
+    report("prompt_lock_attacks", {"attacks": attacks}, MEANING, quick=options.quick)
 
 
 def _attacked(
@@ -83,7 +97,7 @@ def _attacked(
     # Guesses are made once each: to keep them would only fill the disk.
     key = key.with_editor(load_editor())
     found = run_suite(
-        locked, base, CARD, key, thief, data.test,
+        locked, None, CARD, key, thief, data.test,
         near=near_edits(key, file.secret, binding=b"", count=20 if quick else 200),
         editors=[owner_editor(0, data.train.images, quick=quick)],
         budget=budget,
@@ -94,6 +108,19 @@ def _attacked(
         "budget": budget,
         "reached": attack_rows(name, found),
     }
+
+
+def _from_base(data: Dataset, thief: Split, images: Any, *, quick: bool) -> list[dict[str, Any]]:
+    """What a thief reaches without the stolen model: from a base that anybody could make."""
+    # Neither the owner's images nor those that the thief has labels for.
+    others = images[len(data.train) : len(data.train) + (500 if quick else 10_000)]
+    base = public_base(others, quick=quick)
+    target = Target(base, CARD, PromptLockParameters(editor=public_digest()))
+    found = fine_tune(
+        target, base, thief, data.test, generator=np.random.default_rng(0),
+        grid=BUDGETS["quick" if quick else "full"].grid, ways=("fine-tune-base",),
+    )  # fmt: skip
+    return attack_rows("no lock", found)
 
 
 if __name__ == "__main__":

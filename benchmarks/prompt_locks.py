@@ -1,5 +1,9 @@
 """What the benchmarks of prompt locks share: models before any lock, and keys."""
 
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from kept import CACHE
 from key_lock_accuracy import CARD
@@ -36,3 +40,21 @@ def unprotected(data: Split, seed: int, *, quick: bool) -> torch.nn.Module:
     fit(model, CARD, data, Recipe(epochs, seed=seed))
     torch.save(model.state_dict(), path)
     return model
+
+
+def public_base(images: npt.NDArray[np.uint8], *, quick: bool) -> torch.nn.Module:
+    """A model that anybody could make: it learnt, without labels, how images are turned.
+
+    images: uint8 (n, 1, side, side), of the kind that the owner has, not the owner's. The head is
+    fresh.
+    """
+    card = replace(CARD, classes=4)
+    turned = np.concatenate([np.rot90(images, turns, axes=(2, 3)) for turns in range(4)])
+    labels = np.repeat(np.arange(4), len(images))
+    torch.manual_seed(1)
+    pupil, base = architectures.build(card), architectures.build(CARD)
+    fit(pupil, card, Split(np.ascontiguousarray(turned), labels), Recipe(1 if quick else 4, seed=1))
+    learnt, fresh = pupil.state_dict(), base.state_dict()
+    same = {name: part for name, part in learnt.items() if part.shape == fresh[name].shape}
+    base.load_state_dict(fresh | same)
+    return base.eval()

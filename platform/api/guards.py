@@ -53,7 +53,7 @@ class GuardInput(serializers.Serializer[Any]):
 class RotationInput(serializers.Serializer[Any]):
     """The new key of a guard, sealed as ever. The old key ends so many days after the new begins.
 
-    What is left out stays as it was.
+    Without a data set the old one is taken; answers are shortened as before.
     """
 
     commitment = serializers.UUIDField()
@@ -100,6 +100,7 @@ class ConfigurationSerializer(serializers.Serializer[Any]):
     thresholds = serializers.ListField(
         child=serializers.ListField(child=serializers.FloatField()), allow_null=True
     )
+    input_shape = serializers.ListField(child=serializers.IntegerField(), allow_null=True)
     decimals = serializers.IntegerField(allow_null=True)
     top_k = serializers.IntegerField(allow_null=True)
     clients = serializers.DictField(child=serializers.CharField())

@@ -81,7 +81,7 @@ def guard_create(
     """Start the job that measures a guard on the commitment's version.
 
     images: of the data set's training images, how many to make copies without a mark from, and to
-    cut the cells by. decimals, top_k: how
+    cut the cells by; which ones is drawn here. decimals, top_k: how
     the API shortens its answers, if it does. Raises ProtectionError and DynamicMarkError.
     """
     return _guard_create(actor, commitment, key, dataset, images, decimals, top_k)
@@ -101,8 +101,8 @@ def guard_rotate(
     """Start the job that measures a guard with a new key; then the old one's end is set.
 
     The old one ends `overlap_days` after the new one begins, so that a job that fails ends nothing.
-    Its clients get bits under the new key. What is not given is as it was. Raises ProtectionError
-    and DynamicMarkError.
+    Its clients get bits under the new key. The data set and how answers are shortened stay as they
+    were unless given. Raises ProtectionError and DynamicMarkError.
     """
     actor.require(WRITE)
     guard = Protection.objects.select_for_update().get(id=guard.id)
@@ -178,6 +178,8 @@ def _guard_create(
         dataset=dataset,
         settings={
             "images": images,
+            # What copies are made from, and how, is drawn when the owner's choices are made.
+            "referenceSeed": secrets.token_hex(32),
             "decimals": decimals,
             "topK": top_k,
             "thresholds": None,
@@ -252,12 +254,18 @@ def public_configuration(guard: Protection) -> dict[str, Any]:
         "key": None,
         "binding": guard.commitment.binding,
         "thresholds": settings["thresholds"],
+        "input_shape": _input_shape(guard) if settings["thresholds"] else None,
         "decimals": settings["decimals"],
         "top_k": settings["topK"],
         "clients": dict(guard.clients.filter(ended_at=None).values_list("name", "binding")),
         "valid_from": _day(guard.valid_from),
         "valid_until": _day(guard.valid_until),
     }
+
+
+def _input_shape(guard: Protection) -> list[int]:
+    card = card_of(guard.source)
+    return [card["channels"], card["height"], card["width"]]
 
 
 def configuration_name(guard: Protection) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from protection import guard_options, options
 from spellmark.evidence.keyed_label_test import smallest_p
 from spellmark.locks.key_lock.parameters import LockParameters
-from spellmark.locks.prompt_lock.parameters import SPELL, PromptLockParameters
+from spellmark.locks.prompt_lock.parameters import PROMPT, SPELL, PromptLockParameters
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.watermarks.dynamic import MarkParameters
 
@@ -67,6 +67,11 @@ def describe(parameters: Parameters, card: Mapping[str, Any]) -> list[tuple[str,
             "Images blended in a somewhat larger or smaller share unlock the model as well.",
         ),
         ("Size of the images", size, ""),
+        (
+            "Seed and scheduler",
+            f"{parameters.seed}, {_scheduler(parameters)}",
+            "These and the steps are no secret: the spell may unlock the model with others too.",
+        ),
         ("Answers", *options.LABEL_WORDS[parameters.labels]),
     ]
     if parameters.subkeys > 1:
@@ -74,11 +79,20 @@ def describe(parameters: Parameters, card: Mapping[str, Any]) -> list[tuple[str,
     return told
 
 
+def can_rank(parameters: Lock) -> bool:
+    """Whether the key can be ranked among drawn decoys: not a prompt, which somebody chose."""
+    return not (isinstance(parameters, PromptLockParameters) and parameters.reading == PROMPT)
+
+
 def smallest_exact_p(parameters: Lock, classes: int) -> float | None:
     """The smallest p-value that an exact claim can reach; None where the labels are plain."""
     if parameters.labels == "plain":
         return None
     return smallest_p(classes, probes=classes, subkeys=parameters.subkeys)
+
+
+def _scheduler(parameters: PromptLockParameters) -> str:
+    return "the editor’s own" if parameters.scheduler == "own" else parameters.scheduler
 
 
 def _editor(parameters: PromptLockParameters) -> str:

@@ -1,6 +1,8 @@
 """What the methods are called, how each works in a sentence, and what each cannot tell."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
 from spellmark.evidence.mark_rule import DYNAMIC
@@ -14,9 +16,49 @@ _WHAT_IT_ASKS = (
 _WHO_VOUCHES = (
     "The p-value holds for one key. What it stands for also rests on a value that the "
     "registry drew after the commitment, so the key was not searched for. An owner who commits to "
-    "many keys and claims with the best one must be held to p times the number of commitments (the "
-    "certificate gives it as ownerCommitments).",
+    "many keys, protects under one of them again and again, or repeats runs, and claims with the "
+    "best result, must be held to p times the number of tries (the certificate counts them as "
+    "ownerCommitments, protectionsOfKey and earlierRuns).",
 )
+
+
+@dataclass(frozen=True)
+class Tries:
+    """How often an owner could have tried for a result, by when it was signed.
+
+    keys: that the organisation committed to. protections: made under this key. earlier: runs of
+    this protection before, whatever came of them and whichever suspect they asked.
+    """
+
+    keys: int
+    protections: int
+    earlier: int
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> Self:
+        """What a verdict's parameters tell; ones from before these were counted tell of keys."""
+        return cls(
+            parameters.get("ownerCommitments", 1),
+            parameters.get("protectionsOfKey", 1),
+            parameters.get("earlierRuns", 0),
+        )
+
+    @property
+    def count(self) -> int:
+        """By what a p-value has to be multiplied if the best of all was picked."""
+        return self.keys * self.protections * (self.earlier + 1)
+
+    def __str__(self) -> str:
+        parts = [f"{self.keys:,} key{'s' if self.keys > 1 else ''} committed to by then"]
+        if self.protections > 1:
+            parts.append(f"{self.protections:,} protections under this key")
+        if self.earlier:
+            parts.append(
+                f"{self.earlier:,} earlier run{'s' if self.earlier > 1 else ''} of this one"
+            )
+        return ", ".join(parts)
+
+
 _ENDPOINT = "An endpoint can change between two runs; the transcript binds what it answered then."
 
 

@@ -152,7 +152,7 @@ def growth_plot(run: Run) -> str:
         "line_label": f"decides: 1 in {_in_words(line)}",
         "end": Tick(x(len(growth)), f"{growth[-1]:.1f}"),
         "end_y": y(growth[-1]),
-        "crossed": growth[-1] >= line,
+        "crossed": _is_crossed(run),
         "powers": [Tick(y(n), f"{n}" if n else "") for n in round_numbers(most, steps=6)],
         "answers": [Tick(x(n), f"{n:,}") for n in round_numbers(len(growth), steps=8)],
     }
@@ -166,7 +166,12 @@ def growth_plot_text(run: Run) -> str:
         f"After {len(run.growth):,} answers the evidence stands at 1 in {_in_words(last)}. The "
         f"line that decides, with room for every look and key, lies at 1 in {_in_words(line)}."
     )
-    return so_far + (" The run ended there." if last >= line else " It was not reached.")
+    return so_far + (" The run ended there." if _is_crossed(run) else " It was not reached.")
+
+
+def _is_crossed(run: Run) -> bool:
+    # What is kept of the growth is rounded.
+    return bool(run.growth[-1] >= MarkRule(**run.rule).line - 1e-4)
 
 
 def _in_words(decades: float) -> str:

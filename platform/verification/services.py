@@ -444,6 +444,8 @@ def _statement(
             "ownerCommitments": Commitment.objects.filter(
                 version__model__organisation=run.organisation_id
             ).count(),
+            "protectionsOfKey": commitment.protections.count(),
+            "earlierRuns": run.protection.runs.filter(created_at__lt=run.created_at).count(),
             **_client_told(run),
         },
         evidence_class=run.evidence_class,

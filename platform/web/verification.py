@@ -17,7 +17,7 @@ from protection.models import Protection
 from protection.selectors import protection_list
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.mark_rule import DYNAMIC
-from verification.methods import METHODS, limits, method_name
+from verification.methods import METHODS, Tries, limits, method_name
 from verification.models import Run, Suspect
 from verification.plots import run_plot, run_plot_text
 from verification.selectors import run_bundle, run_list, suspect_list
@@ -284,7 +284,7 @@ def run_page(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse:
     run = _run(actor, run_id)
     certificate = _certificates(actor).filter(id=run.certificate_id).first()
     statement = certificate_statement(certificate) if certificate else None
-    owner_keys = statement.parameters.get("ownerCommitments", 1) if statement else 1
+    tries = Tries.of(statement.parameters if statement else {})
     exchanges = run.exchanges.values_list("state", flat=True)
     context = {
         **progress(run.job),
@@ -295,8 +295,8 @@ def run_page(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse:
         "is_guard": run.method == DYNAMIC,
         "sent": len(exchanges),
         "answered": sum(state == "answered" for state in exchanges),
-        "owner_keys": owner_keys,
-        "corrected_p": min(1, owner_keys * (run.p_value or 0)),
+        "tries": tries,
+        "corrected_p": min(1, tries.count * (run.p_value or 0)),
         "cases": case_list(actor=actor).filter(runs=run),
         "plot": run_plot(run),
         "plot_text": run_plot_text(run),

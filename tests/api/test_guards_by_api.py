@@ -40,6 +40,7 @@ def test_a_guard_is_made_measured_and_listed(api, alice_actor):
     told = response.json()
     assert (told["kind"], told["source"], told["result"]) == ("dynamic", "robin/1", None)
     assert told["settings"] == {
+        "referenceSeed": told["settings"]["referenceSeed"],
         "images": 6000, "decimals": 4, "topK": None, "thresholds": None, "references": [],
     }  # fmt: skip
     assert told["job"]["kind"] == "guard"

@@ -24,7 +24,7 @@ from protection.guards import (
 )
 from protection.models import GuardClient, Protection
 from protection.selectors import client_list, guard_list
-from protection.services import attacks_create
+from protection.services import attacks_create, card_of
 from protection.unlocks import unlock_create
 from registry.services import commitment_create
 from spellmark.cli import main
@@ -69,7 +69,9 @@ def test_a_guard_waits_for_a_worker_and_its_key_is_sealed(bob_actor, version):
     guard = create(bob_actor, commit(bob_actor, version), images=500, decimals=4, top_k=3)
     assert (guard.kind, guard.source, guard.result) == ("dynamic", version, None)
     assert (guard.job.kind, guard.job.queue, guard.job.state) == (GUARD_JOB, "gpu", "queued")
+    assert len(bytes.fromhex(guard.settings["referenceSeed"])) == 32
     assert guard.settings == {
+        "referenceSeed": guard.settings["referenceSeed"],
         "images": 500, "decimals": 4, "topK": 3, "thresholds": None, "references": [],
     }  # fmt: skip
     assert (guard.valid_from, guard.protected_version) == (None, None)
@@ -293,6 +295,7 @@ def test_a_configuration_is_all_that_a_server_needs(alice_actor, guard):
         "key": json.loads(KEY.dumps()),
         "binding": guard.commitment.binding,
         "thresholds": None,
+        "input_shape": None,
         "decimals": None,
         "top_k": None,
         "clients": {"app": guard.clients.get(name="app").binding},
@@ -349,6 +352,8 @@ def test_thresholds_are_kept(alice_actor, version):
     )
     file = guard_configuration(actor=alice_actor, guard=guard, key=key)
     assert file.thresholds.tolist() == cuts
+    card = card_of(version)
+    assert file.input_shape == (card["channels"], card["height"], card["width"])
     assert file.guard().cells == 2
 
 

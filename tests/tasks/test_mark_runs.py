@@ -112,6 +112,19 @@ def test_the_client_who_leaked_is_named(alice_actor, guard_and_key, tmp_path):
     assert header["signs"].keys() == {"bolt"}
 
 
+def test_without_a_match_no_client_is_named_nor_told_of(alice_actor, guard_and_key, tmp_path):
+    guard, key = guard_and_key
+    for name in ("acme", "bolt", "cogs"):
+        client_add(actor=alice_actor, guard=guard, name=name, key=key)
+    ledger_sequence()
+    torch.manual_seed(4)
+    other = fit(build(CARD), CARD, datasets.load("blots").train, Recipe(epochs=3, seed=6))
+    run = ran(alice_actor, guard, key, suspect_of(alice_actor, other, tmp_path))
+    assert (run.verdict, run.client) == ("no match", "")
+    header, _ = read(run_bundle(run).transcript)
+    assert header["signs"].keys() == {""}
+
+
 def test_a_lost_worker_asks_nothing_twice(alice_actor, guard_and_key, tmp_path, monkeypatch):
     """The answers that are on record count; the one that was on its way is given up."""
     guard, key = guard_and_key

@@ -47,7 +47,7 @@ from tests.factories import (
     queued_run,
 )
 from verification import services
-from verification.methods import METHODS, limits
+from verification.methods import METHODS, Tries, limits
 from verification.models import Run
 from verification.selectors import NoEvidenceError, run_bundle, run_list
 from verification.services import VerificationError, run_create, run_resume
@@ -346,10 +346,20 @@ def test_a_finished_runs_bundle_is_accepted_offline(alice_actor, tmp_path, verdi
     assert (report.statement.registration_index, report.statement.registration_digest) == (
         run.registration_index, run.registration_digest,
     )  # fmt: skip
-    assert report.statement.parameters["ownerCommitments"] == Commitment.objects.count()
+    parameters = report.statement.parameters
+    assert parameters["ownerCommitments"] == Commitment.objects.count()
+    assert (parameters["protectionsOfKey"], parameters["earlierRuns"]) == (1, 0)
     assert (report.statement.method, report.statement.limits) == (method, limits(method))
     assert report.statement.decoys == run.rule.get("decoys", 0)
     assert report.statement.smallest_p == run.smallest_p
+
+
+def test_earlier_runs_are_counted_whatever_came_of_them(alice_actor):
+    first = finished_run(alice_actor, verdict="no match")
+    second = finished_run(alice_actor, protection=first.protection)
+    tries = Tries.of(verify_files(run_bundle(second), trust()).statement.parameters)
+    assert (tries.earlier, tries.count) == (1, 2 * Commitment.objects.count())
+    assert "1 earlier run of this one" in str(tries)
 
 
 def test_an_altered_bundle_is_refused(alice_actor):

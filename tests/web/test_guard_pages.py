@@ -87,6 +87,7 @@ def test_a_commitment_leads_to_the_measuring(as_bob, version):
     guard = Protection.objects.get()
     assert made.url == reverse("web:job", args=[guard.job_id])
     assert guard.settings == {
+        "referenceSeed": guard.settings["referenceSeed"],
         "images": 500, "decimals": 4, "topK": None, "thresholds": None, "references": [],
     }  # fmt: skip
     rows = str([*Protection.objects.values(), *Job.objects.values()])

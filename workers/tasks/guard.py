@@ -13,9 +13,10 @@ from protection.models import Protection
 from registry import storage
 from spellmark.attacks.extract.training import Trainer, copy_card
 from spellmark.model_files.card import ModelCard
-from spellmark.secrets import KeyFile
+from spellmark.secrets import KeyFile, permutation, subkey
 from spellmark.training import weights
 from spellmark.training.inference import predict_probabilities
+from spellmark.watermarks.dynamic import SCHEME
 from spellmark.watermarks.dynamic.guard import Guard, calibrate
 from spellmark.watermarks.dynamic.report_card import report_card
 from tasks.lock import data_for, model_path
@@ -42,14 +43,16 @@ def run(work: Work) -> None:
             lambda share, step: work.progress(start + share * (end - start), step),
         )
 
-    known = data.train.images[: settings["images"]]
+    seed = bytes.fromhex(settings["referenceSeed"])
+    drawn = permutation(_drawn(seed, "images"), len(data.train))[: settings["images"]]
+    known = data.train.images[np.sort(drawn)]
     unmarked = answers(known, 0, 0.1)
     thresholds = calibrate(key, unmarked, known)
     if thresholds is not None:
         work.log(f"cut the inputs of each class into {key.parameters.cells} cells")
     with work.scratch() as scratch:
         references = [
-            _clean_copy(work, card, known, unmarked, number, scratch)
+            _clean_copy(work, card, known, unmarked, number, seed, scratch)
             for number in range(len(NETWORKS))
         ]
     report = report_card(
@@ -78,12 +81,14 @@ def _clean_copy(
     images: Images,
     unmarked: npt.NDArray[np.float64],
     number: int,
+    seed: bytes,
     folder: Path,
 ) -> str:
     """The digest of a copy that was made from unmarked answers; the folder keeps it."""
     path, network = folder / f"reference-{number}.safetensors", NETWORKS[number]
     if not path.exists():
-        trainer = Trainer(copy_card(card, network), EPOCHS, LEAST_STEPS, seed=number)
+        own = int.from_bytes(_drawn(seed, network)[:4], "big")
+        trainer = Trainer(copy_card(card, network), EPOCHS, LEAST_STEPS, seed=own)
         copy = trainer(
             images,
             unmarked,
@@ -94,6 +99,10 @@ def _clean_copy(
         weights.save(copy, trainer.card, path)
         work.log(f"a {network} was copied from unmarked answers, to compare suspects with")
     return storage.put(path.read_bytes())
+
+
+def _drawn(seed: bytes, purpose: str) -> bytes:
+    return subkey(seed, binding=b"", scheme=SCHEME, purpose=f"references: {purpose}")
 
 
 def _answers(

@@ -8,7 +8,7 @@ from protection.guards import opened_guard
 from spellmark.evidence import conduct
 from spellmark.evidence.keyed_probes import Slots
 from spellmark.evidence.mark_replay import MarkDisclosure, hear, replay
-from spellmark.evidence.mark_rule import MarkRule, MarkRun
+from spellmark.evidence.mark_rule import MATCH, MarkRule, MarkRun
 from spellmark.secrets import KeyFile, permutation, subkey
 from spellmark.suspects.base import SuspectError
 from spellmark.training.datasets import Split
@@ -56,8 +56,9 @@ def verify(run: Run, rule: MarkRule, work: Work) -> None:
         raise SuspectError(
             "The suspect gave no usable answer.", kind="bad-answer", hint="Check its address."
         )
-    # Of the other clients nothing is told: their marks are still in use.
-    fits = so_far.decide().client
+    # Of the other clients nothing is told, for their marks are in use; without a match, of none.
+    decision = so_far.decide()
+    fits = decision.client if decision.verdict == MATCH else ""
     told = MarkDisclosure.of(rule, asked.asked, {fits: signs[fits]})
     services.run_finish(
         run=run,

@@ -12,7 +12,7 @@ from spellmark.certificates import certificate, checkpoints, notes
 from spellmark.certificates.encoding import to_base64
 from spellmark.certificates.entries import certificate_digest
 from spellmark.certificates.tlog_proof import TlogProof
-from verification.methods import method_name
+from verification.methods import Tries, method_name
 from verification.models import Run
 from verification.plots import has_answers, run_plot, run_plot_text
 from verification.services import run_rule
@@ -104,7 +104,7 @@ def _result(item: RunEvidence) -> Table:
         facts = [
             *BY_METHOD[run.method].result(run),
             Fact("p-value", (f"{share(run.p_value)} (α = {share(run.rule['alpha'])})",)),
-            Fact("Keys of this owner", _owner_keys(item)),
+            Fact("Tries of this owner", _tries(item)),
         ]
     states: Counter[str] = Counter(run.exchanges.values_list("state", flat=True))
     sent = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
@@ -118,15 +118,15 @@ def _result(item: RunEvidence) -> Table:
     return Table("What came back", _told(*facts))
 
 
-def _owner_keys(item: RunEvidence) -> tuple[str, ...]:
-    """An owner with many keys had many chances; the certificate says with how many."""
-    keys = item.verdict.parameters.get("ownerCommitments") if item.verdict else None
-    if not isinstance(keys, int) or not item.run.p_value:
+def _tries(item: RunEvidence) -> tuple[str, ...]:
+    """An owner who tried often had many chances; the certificate says how many."""
+    if item.verdict is None or not item.run.p_value:
         return ()
-    if keys == 1:
-        return ("this was the only one committed to by then",)
-    held = share(min(1.0, keys * item.run.p_value))
-    return (f"{keys:,} committed to by then; held to all of them, p is at most {held}",)
+    tries = Tries.of(item.verdict.parameters)
+    if tries.count == 1:
+        return ("the only key, and the first run with it",)
+    held = share(min(1.0, tries.count * item.run.p_value))
+    return (f"{tries}; held to all of them, p is at most {held}",)
 
 
 def _suspect(item: RunEvidence) -> Table:

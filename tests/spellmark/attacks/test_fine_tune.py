@@ -52,6 +52,18 @@ def test_a_model_without_a_linear_layer_has_no_head():
         HeadOnly(torch.nn.Conv2d(1, 1, 3))
 
 
+def test_a_way_that_the_layers_do_not_allow_is_left_out():
+    lock = easy_lock("shuffle", "keyed")
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(CARD.height * CARD.width, 10))
+    target = KeyTarget(model, CARD, lock.key.parameters, lock.key.geometry)
+    arguments = {"generator": np.random.default_rng(0), "grid": (20,), "steps": 1}
+    ways = ("fine-tune-norms", "fine-tune-head")
+    found = fine_tune(target, None, lock.attacker, lock.test, ways=ways, **arguments)
+    assert [result.name for result in found] == ["fine-tune-head"]
+    with pytest.raises(AttackError, match="no batch normalisation"):
+        fine_tune(target, None, lock.attacker, lock.test, ways=ways[:1], **arguments)
+
+
 def test_progress_may_stop_it():
     lock = easy_lock("shuffle", "keyed")
     target = KeyTarget(lock.target.model, CARD, lock.key.parameters, lock.key.geometry)

@@ -34,6 +34,16 @@ def test_rounding(table, decimals):
     assert seen(table.round(decimals)) == Access("all", None, decimals)
 
 
+@pytest.mark.parametrize("decimals", [1, 2, 3, 4])
+def test_rounding_in_single_precision(table, decimals):
+    shown = table.astype(np.float32).round(decimals)
+    assert seen(shown) == Access("all", None, decimals)
+
+
+def test_single_precision_alone_is_no_rounding(table):
+    assert seen(table.astype(np.float32)) == Access("all")
+
+
 def test_six_decimals_are_no_rounding_worth_a_word(table):
     assert seen(table.round(6)) == Access("all")
 

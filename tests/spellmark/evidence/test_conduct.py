@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spellmark.evidence.conduct import Questions, conduct
+from spellmark.evidence.conduct import Questions, _first, conduct
 from spellmark.evidence.decision import (
     KEYED_LABELS,
     MATCH,
@@ -220,3 +220,18 @@ def test_no_transform_is_disclosed():
     assert told.labels == tuple(tuple(labels.tolist()) for labels in key_of(subkeys=2).labels)
     assert disclosure(key_of(subkeys=2), rule_of(), SEED).labels == told.labels[:1]
     assert disclosure(key_of(labels="plain"), rule_of(), SEED).labels == ()
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 3, 4])
+def test_rounded_probabilities_stay_what_they_are_though_their_sum_is_above_one(decimals: int):
+    table = np.random.default_rng(0).dirichlet(np.full(CLASSES, 0.5), 200).round(decimals)
+    assert (table.sum(1) > 1 + 1e-9).any()
+    for row in table:
+        answer = Answer(row.argmax(keepdims=True), None, "scores", row[None])
+        assert _first(answer) == tuple(row.tolist())
+
+
+def test_logits_become_probabilities():
+    row = np.array([2.0, 1.0, 0.5])
+    answer = Answer(np.array([0]), None, "scores", row[None])
+    assert _first(answer) == pytest.approx(np.exp(row) / np.exp(row).sum())

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from spellmark.locks.labels import label_permutation
 from spellmark.locks.prompt_lock import image_operations, prompts
 from spellmark.locks.prompt_lock.editors import Editor, load_editor
-from spellmark.locks.prompt_lock.negatives import POLICIES, Negatives
+from spellmark.locks.prompt_lock.negatives import POLICIES, Negatives, _near, _wrong
 from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockError, PromptLockParameters
 from spellmark.locks.prompt_lock.prompt_key import PromptKey, blend
 from spellmark.locks.prompt_lock.report_card import guessing_bits, near_edits
@@ -195,6 +196,27 @@ def test_texts_near_a_text_are_others_and_differ(text):
     found = prompts.near(text, 12, np.random.default_rng(0))
     assert text not in found
     assert len(found) == len(set(found)) == 12
+
+
+def test_the_key_s_own_prompt_is_nowhere_taken_for_another(editor, images):
+    key = _key(editor, "As  a woodcut", reading="prompt")
+    own = editor.read("as a woodcut")
+    assert np.array_equal(key.transforms[0].embedding, own)
+    assert len(prompts.others(prompts.TRAINED, key.prompt)) == len(prompts.TRAINED) - 1
+    wrong = [*near_edits(key, SECRET, binding=b"", count=200)]
+    assert len(wrong) > 150
+    assert not any(np.array_equal(edit.embedding, own) for edit in wrong)
+    generator = np.random.default_rng(0)
+    for draw in (_wrong, partial(_near, Negatives())):
+        assert not any(np.array_equal(draw(key, generator), own) for _ in range(300))
+
+
+def test_texts_near_a_long_prompt_are_ones_that_the_editor_reads_to_the_end(editor):
+    key = _key(editor, "with oil pastel on a dark red wooden garden table of us", reading="prompt")
+    assert len(near_edits(key, SECRET, binding=b"")) > 10
+    generator = np.random.default_rng(0)
+    for _ in range(100):
+        _near(Negatives(), key, generator)
 
 
 def test_near_texts_give_other_edits(editor, images):

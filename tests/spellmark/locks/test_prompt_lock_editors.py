@@ -169,6 +169,15 @@ def test_seed_steps_and_scheduler_reach_the_pipeline(editor):
         editor.edit(IMAGES[:1], [_spell(editor)], _settings(editor, scheduler="PNDMScheduler"))
 
 
+@pytest.mark.parametrize(
+    "name", ["FlowMatchEulerDiscreteScheduler", "VQDiffusionScheduler", "DPMSolverSDEScheduler"]
+)
+def test_a_scheduler_that_does_not_fit_is_refused_in_words(editor, name):
+    with pytest.raises(PromptLockError, match="cannot work with these settings") as caught:
+        editor.edit(IMAGES[:1], [_spell(editor)], _settings(editor, scheduler=name))
+    assert caught.value.hint
+
+
 def test_a_prompt_that_the_editor_would_cut_is_refused(editor):
     assert editor.read("a" * 46).shape == (48, 64)
     with pytest.raises(PromptLockError, match="1 tokens too long"):
@@ -343,12 +352,15 @@ def test_an_instruct_pix2pix_pipeline_is_taken_from_a_folder(pix2pix_folder):
 
 def test_a_folders_digest_is_what_sha256sum_says(pix2pix_folder):
     program = (
-        f"cd '{pix2pix_folder}' && sha256sum $(find . -mindepth 2 -type f | LC_ALL=C sort | "
+        f"cd '{pix2pix_folder}' && sha256sum $(find . -type f | LC_ALL=C sort | "
         "sed 's,^./,,') | sha256sum"
     )
     told = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
     digest = load_editor(pix2pix_folder).digest
     assert told.stdout.split()[0] == digest
+    index = pix2pix_folder / "model_index.json"
+    index.write_text(index.read_text().replace("DDIMScheduler", "DDPMScheduler"))
+    assert load_editor(pix2pix_folder).digest != digest
     weights = next((pix2pix_folder / "unet").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
     assert load_editor(pix2pix_folder).digest != digest
@@ -365,6 +377,9 @@ def test_an_image_to_image_pipeline_is_an_editor_too(tmp_path):
     weaker = editor.edit(IMAGES[:2], [editor.read("at night")], replace(chosen, strength=25))
     assert edited.shape == (2, 1, 28, 28)
     assert not np.array_equal(edited, weaker)
+    with pytest.raises(PromptLockError, match="less than one") as caught:
+        editor.check(_settings(editor))
+    assert "Use 2 steps" in caught.value.hint
 
 
 def test_a_cache_edits_once(tmp_path, editor, monkeypatch):

@@ -35,9 +35,10 @@ def fine_tune(
 ) -> list[AttackResult]:
     """Train on the first n plain labelled images for each n of the grid that the thief has.
 
-    One result for each of the `ways`; without a public base model, none for that. The lock is worth
-    something against a thief with n images if the ways from the locked model are no better than
-    those without it. Source: the fine-tuning attack of 2008.02450.
+    One result for each of the `ways`; without a public base model, none for that, and none for a
+    way that the model's layers do not allow. Raises AttackError where they allow none. The lock is
+    worth something against a thief with n images if the ways from the locked model are no better
+    than those without it. Source: the fine-tuning attack of 2008.02450.
     """
     held_out = target.prepared(test.images)
     seed = int(generator.integers(2**31))
@@ -45,7 +46,8 @@ def fine_tune(
     runs = [
         (size, way) for size in sizes for way in ways if base is not None or way != "fine-tune-base"
     ]
-    results = []
+    results: list[AttackResult] = []
+    unfit: AttackError | None = None
     for number, (size, way) in enumerate(runs):
         part = attacker[:size]
         attempt = Attempt(way, target, part)
@@ -55,12 +57,18 @@ def fine_tune(
             if progress:
                 progress((number + share) / len(runs), f"{way}, {text}")
 
-        model = WAYS[way](target, base, seed)
+        try:
+            model = WAYS[way](target, base, seed)
+        except AttackError as error:
+            unfit = error
+            continue
         seen = Split(target.prepared(part.images), part.labels)
         fit(model, target.card, seen, recipe, progress=report)
         answers = predict_probabilities(model, target.card, held_out)
         done = recipe.epochs * -(-size // recipe.batch)
         results.append(attempt.direct(answers.argmax(1), test, done, epochs=recipe.epochs))
+    if unfit is not None and not results:
+        raise unfit
     return results
 
 

@@ -58,10 +58,12 @@ def _new(options: argparse.Namespace) -> int:
     from spellmark.watermarks.dynamic.mark_key import MarkKey
 
     file, binding = KeyFile.load(options.key), _binding(options.binding)
+    thresholds, shape = _cuts(options, MarkKey.open(file, binding=binding))
     guard_file = GuardFile(
         key=file,
         binding=binding,
-        thresholds=_thresholds(options, MarkKey.open(file, binding=binding)),
+        thresholds=thresholds,
+        input_shape=shape,
         decimals=options.decimals,
         top_k=options.top_k,
         clients=dict(options.client),
@@ -75,9 +77,12 @@ def _new(options: argparse.Namespace) -> int:
     return OK
 
 
-def _thresholds(options: argparse.Namespace, key: "MarkKey") -> "Thresholds | None":
+def _cuts(
+    options: argparse.Namespace, key: "MarkKey"
+) -> "tuple[Thresholds | None, tuple[int, ...] | None]":
+    """Where the cells are cut, and the shape of the inputs; nothing where there is one cell."""
     if key.parameters.cells == 1:
-        return None
+        return None, None
     if not options.model or not options.data:
         raise SpellmarkError(
             f"This key cuts the inputs of each class into {key.parameters.cells} cells, and it is "
@@ -101,7 +106,8 @@ def _thresholds(options: argparse.Namespace, key: "MarkKey") -> "Thresholds | No
             f"The images have shape {images.shape[1:]}, and the model takes others.",
             hint="Give a data set that fits the model.",
         )
-    return calibrate(key, predict_probabilities(model, card, images), images)
+    found = calibrate(key, predict_probabilities(model, card, images), images)
+    return found, images.shape[1:]
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -113,6 +119,7 @@ def _show(options: argparse.Namespace) -> int:
         "scheme": file.key.scheme,
         "parameters": dict(file.key.parameters),
         "binding": None if file.binding is None else file.binding.hex(),
+        "input_shape": file.input_shape,
         "decimals": file.decimals,
         "top_k": file.top_k,
         "clients": {name: file.guard(name).key.commitment() for name in ("", *file.clients)},

@@ -163,6 +163,7 @@ def _spell(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in values if name != "editor"}
     values.update({name: value for name, value in given.items() if value is not None})
     parameters = PromptLockParameters.from_dict(values)
+    editor.check(parameters)
     if parameters.reading == PROMPT:
         editor.read(text)
     key = KeyFile.generate(SCHEME, parameters.as_dict(), text)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 Row = Sequence[float]
 
 MOST_DECIMALS = 4
-# What a float of so many decimals may be off by.
-_ROUNDING = 1e-9
+# What a number of so many decimals may be off by in single precision.
+FLOAT_ROUNDING = 1e-7
+# Within this, numbers are the same.
+_SAME = 1e-9
 _TOLERANCE = 1e-3
 
 
@@ -65,8 +67,8 @@ class AccessReader:
         self._seen += 1
         top = max(range(len(row)), key=row.__getitem__)
         tail = [value for place, value in enumerate(row) if place != top]
-        self._labels &= not any(tail) and row[top] >= 1 - _ROUNDING
-        self._flat &= max(tail) - min(tail) <= _ROUNDING
+        self._labels &= not any(tail) and row[top] >= 1 - _SAME
+        self._flat &= max(tail) - min(tail) <= _SAME
         self._counts.add(sum(value > 0 for value in row))
         self._sums_to_one &= abs(sum(row) - 1) <= _TOLERANCE
         while self._decimals <= MOST_DECIMALS and not _has_decimals(row, self._decimals):
@@ -90,4 +92,4 @@ class AccessReader:
 
 def _has_decimals(row: Row, decimals: int) -> bool:
     scale = 10**decimals
-    return all(abs(value * scale - round(value * scale)) <= scale * _ROUNDING for value in row)
+    return all(abs(value * scale - round(value * scale)) <= scale * FLOAT_ROUNDING for value in row)

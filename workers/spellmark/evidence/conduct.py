@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from spellmark.evidence.answer_access import FLOAT_ROUNDING, MOST_DECIMALS
 from spellmark.evidence.keyed_probes import Slots
 from spellmark.evidence.transcript import Exchange
 from spellmark.suspects.base import Answer, Request, Suspect, SuspectError
@@ -105,17 +107,26 @@ def conduct(
 def _first(answer: Answer) -> tuple[float, ...]:
     """The probabilities of the first image, as far as the suspect shows any.
 
-    Numbers that sum to less than one are a part of the probabilities; others are logits.
+    Numbers that sum to one at most, but for their rounding, are probabilities or a part of them;
+    others are logits.
     """
     if answer.probabilities is not None:
         return tuple(answer.probabilities[0].tolist())
     if answer.scores is None:
         return ()
     row = answer.scores[0]
-    if row.min() >= 0 and 0 < row.sum() <= 1:
+    if row.min() >= 0 and 0 < row.sum() <= 1 + _rounded_up(row):
         return tuple(row.tolist())
     powers = np.exp(row - row.max())
     return tuple((powers / powers.sum()).tolist())
+
+
+def _rounded_up(row: npt.NDArray[np.float64]) -> float:
+    """By how much rounding to the digits that are seen may have raised the sum."""
+    for decimals in range(1, MOST_DECIMALS + 1):
+        if np.abs(row - row.round(decimals)).max() <= FLOAT_ROUNDING:
+            return float((row > 0).sum()) * 0.5 * 10.0**-decimals
+    return 0.0
 
 
 def questions_in(questions: Questions, exchange: Exchange) -> int:

@@ -12,14 +12,16 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import fmean, median
 
 from spellmark.evidence.answer_access import Access, AccessReader
 
 Row = Sequence[float]
 
-# A lean of one half is a factor of about 1.7 between what is there and what was expected.
-SCALE = 0.5
+# A lean is measured in this and in how far the references differ among themselves: where models
+# that never saw the mark disagree, a suspect's lean says less. Alone, a reference stands for both.
+SCALE = 0.25
+ALONE = 0.25
 # Evidence is held in whole numbers, so that sums are exact everywhere.
 UNITS = 64
 LEAST_CENTRED = 3
@@ -56,16 +58,33 @@ class Question:
 
 @dataclass
 class _Lean:
+    """Sums over the answers that told of a place: what it showed, and each reference's."""
+
     total: float = 0.0
     count: int = 0
+    references: list[float] = field(default_factory=list)
 
-    def add(self, value: float) -> None:
+    def add(self, value: float, references: Sequence[float]) -> None:
         self.total += value
         self.count += 1
+        if not self.references:
+            self.references = [0.0] * len(references)
+        self.references = [a + b for a, b in zip(self.references, references, strict=True)]
 
     @property
     def mean(self) -> float:
         return self.total / self.count
+
+    @property
+    def from_expected(self) -> float:
+        """The mean, less the references' mean."""
+        return self.mean - fmean(self.references) / self.count
+
+    @property
+    def apart(self) -> list[float]:
+        """How far each reference is from their mean."""
+        middle = fmean(self.references)
+        return [(total - middle) / self.count for total in self.references]
 
 
 @dataclass
@@ -117,12 +136,14 @@ class MarkEvidence:
         chosen = self._leans.values() if first is None else [self._leans[first]]
         found = {}
         for places in chosen:
-            tails = {place: places[place].mean for place in sorted(places) if place.kind == TAIL}
-            for place in sorted(places.keys() - tails.keys()):
+            tails = [place for place in sorted(places) if place.kind == TAIL]
+            for place in sorted(places.keys() - set(tails)):
                 lean = places[place]
                 found[place] = math.tanh(lean.mean * math.sqrt(lean.count))
-            middle = median(tails.values()) if len(tails) >= LEAST_CENTRED else 0.0
-            found |= {place: math.tanh((mean - middle) / SCALE) for place, mean in tails.items()}
+            values = _centred([places[place].from_expected for place in tails])
+            spreads = _spreads([places[place].apart for place in tails])
+            for place, value, spread in zip(tails, values, spreads, strict=True):
+                found[place] = math.tanh(value / (SCALE + spread))
         return found
 
     def count(self, place: Place) -> int:
@@ -130,28 +151,28 @@ class MarkEvidence:
         return self._leans[place.first][place].count
 
     def _weigh(self, question: Question, answer: Row) -> None:
-        for place, value in self._told(question, answer):
-            self._leans[place.first].setdefault(place, _Lean()).add(value)
+        for place, value, references in self._told(question, answer):
+            self._leans[place.first].setdefault(place, _Lean()).add(value, references)
 
-    def _told(self, question: Question, answer: Row) -> Iterator[tuple[Place, float]]:
+    def _told(self, question: Question, answer: Row) -> Iterator[tuple[Place, float, list[float]]]:
         reference, cell, given = question.reference, question.cell, _best(answer)
         best, second = _best_two(reference)
         if self.label_margin and is_close(reference, self.label_margin):
             low, high = sorted((best, second))
             if given in (low, high):
-                yield Place(LABEL, cell, low, high), ((given == high) - (best == high)) * 1.0
+                yield Place(LABEL, cell, low, high), ((given == high) - (best == high)) * 1.0, []
         elif given == best and self._access.has_tails:
             floor = _floor(answer, self._access, self.classes)
             soft = self._softening()
             references = (reference, *question.others)
             for other in range(self.classes):
                 if other != best:
-                    expected = sum(
+                    expected = [
                         math.log(_shown(row[other], floor, self._access) + soft)
                         for row in references
-                    ) / len(references)
-                    value = math.log(max(answer[other], floor) + soft) - expected
-                    yield Place(TAIL, cell, best, other), value
+                    ]
+                    value = math.log(max(answer[other], floor) + soft)
+                    yield Place(TAIL, cell, best, other), value, expected
 
     def _softening(self) -> float:
         """What is added before logarithms: differences far below the mark's mass say nothing."""
@@ -159,6 +180,19 @@ class MarkEvidence:
         if self._access.decimals is not None:
             soft = max(soft, 0.5 * 10.0**-self._access.decimals)
         return soft
+
+
+def _centred(values: Sequence[float]) -> list[float]:
+    middle = median(values) if len(values) >= LEAST_CENTRED else 0.0
+    return [value - middle for value in values]
+
+
+def _spreads(apart: Sequence[Sequence[float]]) -> list[float]:
+    """Place by place, how far the references are apart: their standard deviation."""
+    if not apart or len(apart[0]) < 2:
+        return [ALONE] * len(apart)
+    centred = zip(*(_centred(values) for values in zip(*apart, strict=True)), strict=True)
+    return [math.sqrt(fmean(value * value for value in values)) for values in centred]
 
 
 def in_units(lean: float) -> int:

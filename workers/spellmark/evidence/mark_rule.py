@@ -215,6 +215,8 @@ class MarkRun:
         if not self.decided and len(self._growth) not in self.rule.looks:
             # Some were not answered: what there is takes the place of the last look.
             self._look()
+            if self._growth:
+                self._growth[-1] = max(self.evidence_for(client) for client in self.keys)
         outcome = self._outcome()
         verdict, reason = _verdict(self.rule, outcome)
         return MarkDecision(verdict, reason, outcome)
@@ -273,7 +275,7 @@ def _verdict(rule: MarkRule, outcome: MarkOutcome) -> tuple[str, str]:
         return MATCH, (
             f"The answers lean as the key{whose} says: so well by chance with p = "
             f"{outcome.p_value:.2g}, not above alpha = {rule.alpha:g}, after {outcome.answered} "
-            "questions."
+            f"questions. The suspect shows {outcome.access}."
         )
     if not outcome.has_tails:
         channel = (
@@ -284,5 +286,5 @@ def _verdict(rule: MarkRule, outcome: MarkOutcome) -> tuple[str, str]:
         return INCONCLUSIVE, f"The suspect shows {outcome.access}: {channel}"
     return NO_MATCH, (
         f"The answers lean as the key says no better than chance may: p = {outcome.p_value:.2g}, "
-        f"above alpha = {rule.alpha:g}."
+        f"above alpha = {rule.alpha:g}. The suspect shows {outcome.access}."
     )

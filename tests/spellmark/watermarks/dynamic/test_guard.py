@@ -4,6 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from spellmark.secrets import KeyFile
 from spellmark.watermarks.dynamic import DynamicMarkError, Guard, MarkKey
 from spellmark.watermarks.dynamic.guard import calibrate
 from tests.spellmark.watermarks.dynamic.mark_samples import (
@@ -138,6 +139,52 @@ def test_a_guard_with_cells_wants_thresholds_and_inputs():
         guard(answers_of(3))
     with pytest.raises(DynamicMarkError, match="looks at the inputs too"):
         guard(answers_of(3), inputs_of(2))
+
+
+def test_inputs_of_another_shape_are_refused():
+    key = MarkKey.open(key_file(cells=4))
+    guard = Guard(key, thresholds=np.zeros((5, 2)), input_shape=(3, 4, 4))
+    inputs = np.random.default_rng(0).integers(0, 256, (20, 3, 4, 4), np.uint8)
+    given_answers = answers_of(20)
+    marked = guard(given_answers, inputs)
+    assert (guard(given_answers, inputs.reshape(20, 48)) == marked).all()
+    with pytest.raises(DynamicMarkError, match="cut by inputs of") as caught:
+        guard(given_answers, inputs.transpose(0, 2, 3, 1))
+    assert caught.value.hint
+
+
+def test_the_place_of_a_single_channel_does_not_matter():
+    key = MarkKey.open(key_file(cells=4))
+    guard = Guard(key, thresholds=np.zeros((5, 2)), input_shape=(1, 8, 8))
+    inputs, given_answers = inputs_of(20), answers_of(20)
+    marked = guard(given_answers, inputs)
+    assert (guard(given_answers, inputs.transpose(0, 2, 3, 1)) == marked).all()
+    assert (guard(given_answers, inputs[:, 0]) == marked).all()
+
+
+def test_classes_that_differ_in_the_last_bit_keep_their_order():
+    best = np.linspace(0.3, 0.45, 4000)
+    rest = (1 - best - np.nextafter(best, 0)) / 3
+    given_answers = np.stack([np.nextafter(best, 0), best, rest, rest, rest], axis=1)
+    for seed in range(5):
+        key = MarkKey.open(KeyFile(**{**vars(key_file()), "secret": bytes([seed]) * 32}))
+        assert (Guard(key)(given_answers).argmax(1) == 1).all()
+
+
+def test_lists_are_taken_too():
+    given_answers = answers_of(3)
+    assert (guard_of()(given_answers.tolist()) == guard_of()(given_answers)).all()
+    with pytest.raises(DynamicMarkError, match="not numbers in rows"):
+        guard_of()([[0.5, 0.5], [1.0]])
+
+
+def test_the_coarsest_floats_are_probabilities_still():
+    given_answers = answers_of(500).astype(np.float32)
+    # bfloat16 is the upper half of a float32, rounded.
+    whole = given_answers.view(np.uint32) + 0x8000 & 0xFFFF0000
+    coarse = whole.astype(np.uint32).view(np.float32)
+    assert np.abs(coarse.sum(1) - 1).max() > 1e-3
+    assert (guard_of()(coarse).argmax(1) == coarse.argmax(1)).all()
 
 
 def test_no_answers_are_marked_as_none():

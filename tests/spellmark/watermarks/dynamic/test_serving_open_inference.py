@@ -99,6 +99,14 @@ def test_what_holds_no_probabilities_is_left_alone(response):
         {"outputs": [{**tensor(None), "parameters": {"binary_data_size": 240}}]},
         {"predictions": [{"probabilities": [1, 0, 0, 0, 0]}]},
         {"predictions": [0.5, 0.5]},
+        # Formats that the guard does not know.
+        ANSWERS.tolist(),
+        {"probabilities": ANSWERS.tolist()},
+        {"outputs": ANSWERS.tolist()},
+        {"outputs": {"probabilities": ANSWERS.tolist()}},
+        [{"label": "cat", "score": 0.9}, {"label": "dog", "score": 0.1}],
+        {"outputs": [tensor(ANSWERS.tolist())], "raw": {"cat": 0.9, "dog": 0.1}},
+        {"predictions": ANSWERS.tolist(), "more": [[0.5, 0.5]]},
     ],
 )
 def test_what_it_cannot_mark_is_refused(response):

@@ -133,7 +133,7 @@ def _other_values(told: PromptLockParameters) -> dict[str, list[int | str]]:
     schedulers = ["own", "DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler",
                   "DPMSolverMultistepScheduler"]  # fmt: skip
     return {
-        "seed": [told.seed + 1, told.seed + 2, told.seed ^ 2**16],
+        "seed": [(told.seed + n) % 2**32 for n in (1, 2, 2**16)],
         "steps": [n for n in (1, 2, 3, 5, 10) if n != told.steps],
         "scheduler": [name for name in schedulers if name != told.scheduler],
         "guidance": [scale for scale in ("1", "2", "4.5") if scale != told.guidance],

@@ -25,6 +25,7 @@ from spellmark.locks.prompt_lock.spells import Embedding
 Images = npt.NDArray[np.uint8]
 
 BATCH = 64
+_PARTS = {".json", ".txt", ".safetensors"}
 _DTYPES = {"double": torch.float64, "single": torch.float32}
 
 
@@ -53,14 +54,16 @@ def load_editor(source: str | Path = PUBLIC) -> "Editor":
 
 def folder_digest(folder: Path) -> str:
     """SHA-256 over the list of a pipeline's files, as `sha256sum` writes it: 64 hex digits."""
-    parts = json.loads((folder / "model_index.json").read_text())
+    # The index says which class reads a part, so it counts too.
+    index = folder / "model_index.json"
+    files = [index]
+    for part in json.loads(index.read_text()):
+        if (folder / part).is_dir():
+            files += (path for path in (folder / part).iterdir() if path.suffix in _PARTS)
     lines = []
-    for part in sorted(name for name in parts if (folder / name).is_dir()):
-        for path in sorted((folder / part).iterdir()):
-            if path.suffix in {".json", ".txt", ".safetensors"}:
-                with path.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                lines.append(f"{digest}  {part}/{path.name}\n")
+    for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in files):
+        with path.open("rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -92,8 +95,8 @@ class Editor:
         Raises PromptLockError where the encoder would not read all of it.
         """
         tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
-        count = len(tokenizer(prompt).input_ids)
-        if count > tokenizer.model_max_length:
+        if not self.reads_all_of(prompt):
+            count = len(tokenizer(prompt).input_ids)
             raise PromptLockError(
                 f"The prompt is {count - tokenizer.model_max_length} tokens too long for the "
                 "editor, which would not read its end.",
@@ -103,6 +106,22 @@ class Editor:
         with torch.inference_mode():
             return np.asarray(
                 nn.Module.to(encoder, torch.float64)(tokens)[0][0].numpy(), np.float64
+            )
+
+    def reads_all_of(self, prompt: str) -> bool:
+        """Whether the text encoder has room for the whole prompt."""
+        tokenizer = self.pipeline.tokenizer
+        return len(tokenizer(prompt).input_ids) <= int(tokenizer.model_max_length)
+
+    def check(self, parameters: PromptLockParameters) -> None:
+        """Raise PromptLockError for settings under which it cannot edit anything."""
+        if isinstance(self.pipeline, StableDiffusionInstructPix2PixPipeline):
+            return
+        if parameters.steps * parameters.strength < 100:
+            raise PromptLockError(
+                f"An image-to-image editor goes {parameters.strength} % of {parameters.steps} "
+                f"step{'s' if parameters.steps > 1 else ''}, which is less than one.",
+                hint=f"Use {-(-100 // parameters.strength)} steps or more.",
             )
 
     def edit(
@@ -148,11 +167,9 @@ class Editor:
             options["strength"] = parameters.strength / 100
         try:
             edited = pipeline(**options).images
-        except (ValueError, RuntimeError, NotImplementedError) as error:
-            raise PromptLockError(
-                f"The editor cannot work with these settings: {str(error).splitlines()[0][:200]}.",
-                hint="Choose other steps, another scheduler or another size.",
-            ) from error
+        # Schedulers and sizes that do not fit an editor fail in all kinds of ways.
+        except Exception as error:
+            raise _unfit(error) from error
         if parameters.size:
             edited = _resized(edited, (height, width))
         edited = edited[:, :, :height, :width]
@@ -184,13 +201,24 @@ class Editor:
                     f"diffusers has no scheduler “{parameters.scheduler}”.",
                     hint="Use “own”, or a name such as DDIMScheduler.",
                 )
-            self.pipeline.scheduler = kind.from_config(self._own_scheduler.config)
+            try:
+                self.pipeline.scheduler = kind.from_config(self._own_scheduler.config)
+            except Exception as error:
+                raise _unfit(error) from error
         for part in (self.pipeline.unet, self.pipeline.vae, self.pipeline.text_encoder):
             # Each for itself: reading a prompt leaves the text encoder in double precision.
             if part.dtype != dtype:
                 # Not the library's own `to`, which warns of what it cannot know here.
                 nn.Module.to(part, dtype)
         return self.pipeline
+
+
+def _unfit(error: Exception) -> PromptLockError:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return PromptLockError(
+        f"The editor cannot work with these settings: {lines[0][:200].rstrip('.')}.",
+        hint="Choose other steps, another scheduler or another size.",
+    )
 
 
 def fitted(pixels: torch.Tensor, multiple: int, size: int) -> torch.Tensor:

@@ -51,7 +51,8 @@ class PromptLockParameters:
     are alike; as a `prompt` the editor's own text encoder reads its words, as published
     (2405.16285).
     steps: of the diffusion, 1 or more.
-    guidance, image_guidance: scales as decimal texts; both of 1 or below switch guidance off.
+    guidance, image_guidance: scales as decimal texts; guidance is off unless
+    the first is above 1 and the second at least 1.
     strength: how far an image-to-image editor goes, in percent; others do not heed it.
     alpha: the share of the edit in the blend with the image, in percent, 0 to 100.
     seed: of the noise, which is the same for every image.

@@ -73,6 +73,7 @@ class PromptKey:
                 f"{editor.digest[:12]}….",
                 hint="Load the editor that the lock was made with.",
             )
+        editor.check(parameters)
         numbers = range(parameters.subkeys)
         if parameters.reading == PROMPT:
             embeddings = [editor.read(key.prompt)]

@@ -22,7 +22,8 @@ from spellmark.training.segmentation import SegmentationSplit
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
-ALPHAS = (10, 25, 40, 60, 75, 100)
+# Nought is the control: without any edit nothing unlocks.
+ALPHAS = (0, 10, 25, 40, 60, 75, 100)
 # A spell unlocks when it comes as near as this to the right one.
 UNLOCKS_WITHIN = 0.05
 # How often each image operation is drawn.
@@ -60,7 +61,8 @@ class PromptReportCard:
     tell the spell, so they are not kept. prompts: for each listed prompt, read by the editor's text
     encoder. operations: for each image operation, those that the lock was trained against and those
     that it was not. alphas: under the right spell, blended more or less. bits: random embeddings
-    hold at least so many bits against guessing (95 % confidence).
+    hold at least so many bits against guessing (95 % confidence); None for prompts that the editor
+    reads, for people choose those.
     """
 
     unprotected: float
@@ -73,7 +75,7 @@ class PromptReportCard:
     trained_operations: dict[str, float]
     held_out_operations: dict[str, float]
     alphas: dict[str, float]
-    bits: float
+    bits: float | None
     test_images: int
     wrong_key_images: int
 
@@ -110,7 +112,7 @@ def report_card(
     classifiers (see `segmentation`).
     """
     generator, part = np.random.default_rng(seed), test[:wrong_key_images]
-    listed = prompts.HELD_OUT
+    listed = prompts.others(prompts.HELD_OUT, key.prompt)
     total, done = wrong_keys + len(near) + len(listed), 0
 
     def reached(images: Images, labels: Labels = part.labels) -> float:
@@ -162,7 +164,9 @@ def report_card(
         trained_operations=operated(image_operations.TRAINED),
         held_out_operations=operated(image_operations.HELD_OUT),
         alphas={str(alpha): reached(blend(part.images, edited, alpha)) for alpha in ALPHAS},
-        bits=guessing_bits(sum(one >= right - UNLOCKS_WITHIN for one in wrong), wrong_keys),
+        bits=guessing_bits(sum(one >= right - UNLOCKS_WITHIN for one in wrong), wrong_keys)
+        if key.parameters.reading == SPELL
+        else None,
         test_images=len(test),
         wrong_key_images=len(part),
     )
@@ -174,7 +178,8 @@ def near_edits(
     """The edits of texts near the spell (see `prompts.near`), for who has the key file open."""
     texts = prompts.near(key.prompt, count, np.random.default_rng(seed))
     if key.parameters.reading != SPELL:
-        return [key.under(text) for text in texts]
+        found = prompts.others(texts, key.prompt)
+        return [key.under(text) for text in found if key.editor.reads_all_of(text)]
     width = key.editor.width
     return [
         SpellEdit(

@@ -1,5 +1,6 @@
 """The guard: marks probability vectors on their way out of a prediction API."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ from spellmark.watermarks.dynamic.parameters import DynamicMarkError
 Probabilities = npt.NDArray[np.floating[Any]]
 Thresholds = npt.NDArray[np.float64]
 
-SUM_TOLERANCE = 1e-3
+# Probabilities in the coarsest floats, bfloat16, sum to one within half of this.
+SUM_TOLERANCE = 8e-3
 # Smaller than any difference of two probabilities that are not the same.
 _TINY = 1e-300
 
@@ -30,6 +32,9 @@ class Guard:
     decimals, top_k: how the API shortens its answers, if it does. Given here it is done after the
     mark, and never moves the best class to another one.
     thresholds: of the cells, from `calibrate`; needed where the key has more than one cell.
+    input_shape: of the inputs by which the cells were cut. Inputs of another shape are refused, for
+    they would fall into other cells; only flat ones of as many numbers are taken to be in the same
+    order, and those of one channel wherever the channel stands. None: inputs are not checked.
 
     Raises DynamicMarkError.
     """
@@ -39,24 +44,28 @@ class Guard:
         key: MarkKey,
         *,
         thresholds: Thresholds | None = None,
+        input_shape: Sequence[int] | None = None,
         decimals: int | None = None,
         top_k: int | None = None,
     ) -> None:
         self.key, self.decimals, self.top_k = key, decimals, top_k
         self.classes, self.cells = key.parameters.classes, key.parameters.cells
         self.thresholds = _checked_thresholds(key, thresholds)
+        self.input_shape = None if input_shape is None else tuple(input_shape)
         self._strength = key.parameters.strength / 1000
         self._unit = 0.0 if decimals is None else 10.0**-decimals
         self._find_tops, self._mark = compiled()
 
     def __call__(
-        self, probabilities: Probabilities, inputs: npt.NDArray[Any] | None = None
+        self, probabilities: Probabilities | Sequence[Any], inputs: npt.NDArray[Any] | None = None
     ) -> Probabilities:
-        """Marked answers of the same shape and dtype, (n, classes) or (classes,).
+        """Marked answers of the same shape and dtype, (n, classes) or (classes,); lists as float64.
 
         inputs: what the answers are about, any numbers (n, ...), on any scale; read by guards with
         cells only. Raises DynamicMarkError for what are not probabilities.
         """
+        if not isinstance(probabilities, np.ndarray):
+            probabilities = _as_array(probabilities)
         if probabilities.ndim == 1:
             return np.asarray(
                 self(probabilities[None], None if inputs is None else inputs[None])[0]
@@ -89,9 +98,21 @@ class Guard:
                 hint="Call it with the answers and what they are about: guard(answers, inputs).",
             )
         assert self.thresholds is not None
-        above = _projected(self.key, inputs) > self.thresholds[tops]
+        above = _projected(self.key, self._in_shape(inputs)) > self.thresholds[tops]
         places = 1 << np.arange(above.shape[1])
         return np.asarray(above @ places, np.int64)
+
+    def _in_shape(self, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        wanted, given = self.input_shape, inputs.shape[1:]
+        if wanted is None or given == wanted:
+            return inputs
+        sides = [tuple(side for side in shape if side != 1) for shape in (given, wanted)]
+        if sides[0] == sides[1] or given == (math.prod(wanted),):
+            return inputs.reshape(len(inputs), *wanted)
+        raise DynamicMarkError(
+            f"The inputs are of shape {given}, but the cells are cut by inputs of {wanted}.",
+            hint="Give it the inputs in the shape and order of the registered model's.",
+        )
 
     def _checked(
         self, given: Probabilities
@@ -165,6 +186,16 @@ def calibrate(
     for top in np.unique(tops):
         thresholds[top] = np.median(projected[tops == top], axis=0)
     return thresholds
+
+
+def _as_array(rows: Sequence[Any]) -> npt.NDArray[np.float64]:
+    try:
+        return np.asarray(rows, np.float64)
+    except (TypeError, ValueError):
+        raise DynamicMarkError(
+            "The answers are not numbers in rows of one length.",
+            hint="Give the guard what the model's softmax gave.",
+        ) from None
 
 
 def close_pairs(

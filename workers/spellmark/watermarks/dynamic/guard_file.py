@@ -34,6 +34,7 @@ class GuardFile:
 
     binding: what the registry drew after the commitment, or None where it is not registered.
     thresholds: of the cells, float64 (classes, log2 cells), or None for one cell.
+    input_shape: of the inputs that the cells were cut by, or None where that is not known.
     decimals, top_k: how the API shortens its answers, or None.
     clients: the clients that have key bits of their own, by name, each with what the registry drew
     for it, or nothing; all others share one key.
@@ -45,6 +46,7 @@ class GuardFile:
     key: KeyFile = field(repr=False)
     binding: bytes | None = None
     thresholds: Thresholds | None = field(default=None, repr=False)
+    input_shape: tuple[int, ...] | None = None
     decimals: int | None = None
     top_k: int | None = None
     clients: Mapping[str, bytes] = field(default_factory=dict)
@@ -75,7 +77,13 @@ class GuardFile:
             client=name,
             client_binding=self.clients.get(name, b""),
         )
-        return Guard(key, thresholds=self.thresholds, decimals=self.decimals, top_k=self.top_k)
+        return Guard(
+            key,
+            thresholds=self.thresholds,
+            input_shape=self.input_shape,
+            decimals=self.decimals,
+            top_k=self.top_k,
+        )
 
     def is_valid_on(self, day: date) -> bool:
         """Whether the key is meant for this day."""
@@ -88,6 +96,7 @@ class GuardFile:
             "key": json.loads(self.key.dumps()),
             "binding": None if self.binding is None else self.binding.hex(),
             "thresholds": None if self.thresholds is None else self.thresholds.tolist(),
+            "input_shape": None if self.input_shape is None else list(self.input_shape),
             "decimals": self.decimals,
             "top_k": self.top_k,
             "clients": {name: binding.hex() for name, binding in self.clients.items()},
@@ -110,6 +119,7 @@ class GuardFile:
             key=KeyFile.loads(json.dumps(data.get("key"))),
             binding=_binding(data.get("binding")),
             thresholds=_thresholds(data.get("thresholds")),
+            input_shape=_shape(data.get("input_shape")),
             decimals=data.get("decimals"),
             top_k=data.get("top_k"),
             clients=_clients(data.get("clients")),
@@ -187,6 +197,14 @@ def _thresholds(value: Any) -> Thresholds | None:
     if table.ndim != 2 or not np.isfinite(table).all():
         _refuse("thresholds", "a row of numbers for each class, or null")
     return table
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(type(side) is int and side > 0 for side in value):
+        _refuse("input_shape", "the sides of one input, or null")
+    return tuple(value)
 
 
 def _clients(value: Any) -> dict[str, bytes]:

@@ -22,7 +22,8 @@ def compiled() -> tuple[Callable[..., Any], Callable[..., Any]]:
 
     tops: writes the best class of each row, the first one of a tie, int64 (n,); returns whether all
     rows are probabilities: none negative, sums within `tolerance` of one.
-    mark: writes answers (n, K) marked by signs, int8 (n, K), with at most `strength` of their mass.
+    mark: writes answers (n, K) marked by signs, int8 (n, K), with at most `strength` of their mass;
+    unmarked where rounding would change the best class.
     """
     import numba
 
@@ -75,8 +76,15 @@ def _mark(
             share = 1.0 / plus
             # The nearest class catches up with the best one at a mass of gap / (gap + share).
             mass = min(strength, _SAFE_SHARE * nearest / (nearest + share))
+        best = 0
         for j in range(classes):
             value = (1 - mass) * answers[n, j]
             if signs[n, j] > 0:
                 value += mass * share
             out[n, j] = value
+            if value > out[n, best]:
+                best = j
+        # Classes that differ in their last bit may be rounded to a tie, which the first one wins.
+        if best != top:
+            for j in range(classes):
+                out[n, j] = answers[n, j]

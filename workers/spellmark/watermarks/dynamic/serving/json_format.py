@@ -1,6 +1,6 @@
 """Where the probabilities stand in the JSON of a prediction API."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ from spellmark.watermarks.dynamic.parameters import DynamicMarkError
 # Marks an answer, given the request that it answers where the guard has cells. Gives back the very
 # same object where there was nothing to mark.
 Mark = Callable[[Guard, Any, Any], Any]
+
+# One alone may be a time, or the best class's probability.
+_LEAST_SHARES = 2
 
 
 def at(
@@ -36,6 +39,32 @@ def at(
         return put(answer, guard(numbers(found, "answer's probabilities"), asked).tolist())
 
     return mark
+
+
+def refuse_unread(rest: Any) -> None:
+    """Refuse what is left of an answer where it may hold probabilities that nobody marked.
+
+    Two numbers strictly between nought and one are taken for some. Raises DynamicMarkError.
+    """
+    if _shares(rest) >= _LEAST_SHARES:
+        raise DynamicMarkError(
+            "The answer holds numbers between 0 and 1 where the guard does not look for "
+            "probabilities.",
+            hint="Say where they stand: mark=at(…), or output=… where the others are harmless.",
+        )
+
+
+def _shares(value: Any) -> int:
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return int(isinstance(value, float) and 0 < value < 1)
+    found = 0
+    for part in value:
+        found += _shares(part)
+        if found >= _LEAST_SHARES:
+            break
+    return found
 
 
 def numbers(values: Any, what: str) -> npt.NDArray[np.float64]:

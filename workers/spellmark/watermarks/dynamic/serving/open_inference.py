@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from spellmark.watermarks.dynamic.guard import Guard, Probabilities
 from spellmark.watermarks.dynamic.parameters import DynamicMarkError
-from spellmark.watermarks.dynamic.serving.json_format import numbers
+from spellmark.watermarks.dynamic.serving.json_format import numbers, refuse_unread
 
 FLOATS = ("FP16", "FP32", "FP64", "BF16")
 
@@ -38,18 +38,23 @@ def guard_outputs(
     V2: the `data` of `outputs` are a flat list, a nested one or an array, and stay so. Every output
     of floating-point numbers has to hold probabilities, of shape [n, classes]: one that the guard
     does not understand may give away what it hides. output: the only one to mark, where the others
-    are known to be harmless. V1: `predictions` are rows of probabilities.
+    are known to be harmless. V1: `predictions` are rows of probabilities. Whatever else the answer
+    holds must not look like probabilities.
     request: the request in the same version, read by guards with cells.
 
     Raises DynamicMarkError.
     """
     if not isinstance(response, Mapping):
+        refuse_unread(response)
         return response
     if "predictions" in response:
+        refuse_unread([part for name, part in response.items() if name != "predictions"])
         return _with_predictions(guard, response, request)
     outputs = response.get("outputs")
     if not isinstance(outputs, list) or not any(map(_is_answer, outputs)):
+        refuse_unread(response)
         return response
+    refuse_unread([part for name, part in response.items() if name != "outputs"])
     meant = [_is_meant(tensor, output) for tensor in outputs]
     if not any(meant):
         return response

@@ -1,0 +1,47 @@
+"""How a suspect's lean at a place is measured."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spellmark.evidence.mark_evidence import ALONE, SCALE, MarkEvidence, Place, Question
+
+REFERENCE = (0.88, 0.04, 0.04, 0.04)
+ANSWER = [0.88, 0.08, 0.02, 0.02]
+
+
+def lean(others, answer=ANSWER, place=1):
+    evidence = MarkEvidence(4, 50, 0)
+    evidence.add(Question(REFERENCE, 0, others), answer)
+    return evidence.leans()[Place("tail", 0, 0, place)]
+
+
+def test_a_lean_is_its_distance_from_the_reference_and_the_middle():
+    soft = 0.005
+    middle = math.log(0.02 + soft) - math.log(0.04 + soft)
+    expected = math.log(0.08 + soft) - math.log(0.04 + soft) - middle
+    assert lean(()) == pytest.approx(math.tanh(expected / (SCALE + ALONE)))
+    assert lean((), place=2) == 0
+
+
+def test_references_that_agree_make_a_lean_tell_more_than_one_alone():
+    assert lean((REFERENCE, REFERENCE)) > lean(())
+
+
+def test_where_references_differ_a_lean_tells_less():
+    # Both pairs of references have the same mean logarithm at class 1.
+    soft, apart = 0.005, 2.0
+    low, high = (math.exp(math.log(0.04 + soft) + sign) - soft for sign in (-apart, apart))
+    differing = tuple((0.92 - value, value, 0.04, 0.04) for value in (low, high))
+    assert 0 < lean(differing) < lean((REFERENCE, REFERENCE)) / 1.5
+
+
+@given(st.floats(0.3, 0.9))
+def test_a_suspect_s_confidence_alone_is_no_lean(best):
+    rest = (1 - best) / 3
+    evidence = MarkEvidence(4, 50, 0)
+    # All the same they would count as evened out, and not be read at all.
+    evidence.add(Question(REFERENCE, 0, (REFERENCE,)), [best, rest * 1.001, rest, rest * 0.999])
+    assert 0 < max(map(abs, evidence.leans().values())) < 0.01
