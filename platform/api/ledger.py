@@ -29,6 +29,8 @@ from ledger.selectors import (
     checkpoint_latest,
     consistency_proof,
     entry_list,
+    entry_proof,
+    inclusion_proof,
     revocation_list,
     trust,
 )
@@ -80,6 +82,21 @@ class ConsistencyInput(serializers.Serializer[Any]):
     new_size = serializers.IntegerField(min_value=0)
 
 
+class InclusionSerializer(serializers.Serializer[Any]):
+    """That the entry at the index stands in the log of the size."""
+
+    index = serializers.IntegerField()
+    size = serializers.IntegerField()
+    hashes = serializers.ListField(child=serializers.CharField())
+
+
+class InclusionInput(serializers.Serializer[Any]):
+    """An entry, and a size of the log."""
+
+    index = serializers.IntegerField(min_value=0)
+    size = serializers.IntegerField(min_value=1)
+
+
 class LedgerEndpoint(Endpoint):
     """Members and auditors read the log."""
 
@@ -125,6 +142,36 @@ class Consistency(LedgerEndpoint):
             raise NotFound("The log is not that long.")
         hashes = [node.hex() for node in consistency_proof(**sizes)]
         return Response({**sizes, "hashes": hashes})
+
+
+class Inclusion(LedgerEndpoint):
+    """/ledger/inclusion"""
+
+    @extend_schema(
+        parameters=[OpenApiParameter("index", int), OpenApiParameter("size", int)],
+        responses=InclusionSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """An inclusion proof of an entry under the root at a size (RFC 6962)."""
+        asked = self.read(InclusionInput(data=request.query_params))
+        checkpoint = checkpoint_latest()
+        if checkpoint is None or not asked["index"] < asked["size"] <= checkpoint.size:
+            raise NotFound("The log is not that long.")
+        hashes = [node.hex() for node in inclusion_proof(**asked)]
+        return Response({**asked, "hashes": hashes})
+
+
+class EntryProof(LedgerEndpoint):
+    """/ledger/entries/INDEX/proof"""
+
+    @extend_schema(responses=TEXT)
+    def get(self, request: Request, index: int) -> HttpResponse:
+        """The proof that an entry stands under the newest checkpoint, a C2SP .tlog-proof."""
+        checkpoint = checkpoint_latest()
+        if checkpoint is None or index >= checkpoint.size:
+            raise NotFound("The log is not that long.")
+        proof = entry_proof(index, checkpoint).dumps()
+        return download(proof, name=f"entry-{index}.tlog-proof", content_type="text/plain")
 
 
 class TrustFile(LedgerEndpoint):
@@ -242,7 +289,7 @@ class TrustedRoot(Public):
     @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT}, auth=[])
     def get(self, request: Request) -> HttpResponse:
         """The log's keys and timestamp authorities as Sigstore's clients read them."""
-        root = trusted_root(trust(), base_url=settings.PUBLIC_URL)
+        root = trusted_root(trust(), base_url=f"{settings.PUBLIC_URL}/log")
         body = json.dumps(root, indent=2).encode()
         return download(body, name="trusted_root.json", content_type="application/json")
 

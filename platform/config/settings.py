@@ -184,6 +184,18 @@ TIMESTAMP_URL = env.str("SPELLMARK_TIMESTAMP_URL", "")
 TIMESTAMP_AUTHORITIES = tuple(
     Path(path).read_text() for path in env.list("SPELLMARK_TIMESTAMP_CERTIFICATES", default=[])
 )
+# Whether anybody may read checkpoints and tiles under /log/; they hold digests only.
+LOG_PUBLIC = env.bool("SPELLMARK_LOG_PUBLIC", True)
+# The witnesses and the quorum that a checkpoint needs before it is published: a tlog-policy file.
+LOG_POLICY = Path(env.str("SPELLMARK_LOG_POLICY", str(KEYS / "log-policy.txt")))
+LOG_WITNESS_TIMEOUT_SECONDS = env.float("SPELLMARK_LOG_WITNESS_TIMEOUT_SECONDS", 5)
+# Where the log's tiles are written for a static host, if anywhere: a folder, or any storage that
+# Django knows as JSON, such as {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": {…}}.
+LOG_TILES = env.str("SPELLMARK_LOG_TILES", "")
+# What holds the signing keys; another class reaches a token or a key service (docs/ledger.md).
+KEY_STORE = env.str("SPELLMARK_KEY_STORE", "ledger.key_store.KeyFiles")
+# Key files are encrypted under it. Without one the key-encryption key serves.
+KEY_PASSPHRASE = env.str("SPELLMARK_KEY_PASSPHRASE", "")
 PUBLIC_URL = env.str("SPELLMARK_PUBLIC_URL", "http://127.0.0.1:8000")
 
 LOGGING = {

@@ -1,69 +1,281 @@
-"""The log recomputed from its entries."""
+"""The log recomputed from its entries, and compared with what others have seen of it."""
 
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 
-from ledger.models import Certificate, Checkpoint, Entry, Node
-from ledger.selectors import trust
-from spellmark.certificates import checkpoints, merkle
+from django.conf import settings
+from django.db import connection, transaction
+
+from ledger.keys import certificate_key, log_signers
+from ledger.locks import PUBLISHER_LOCK, SEQUENCER_LOCK
+from ledger.models import Certificate, Checkpoint, Entry, SigningKey
+from ledger.selectors import log_size, log_verifiers, nodes_get, policy, trust
+from ledger.tiles import exported_checkpoint, tile_store
+from ledger.witnesses import WitnessError, latest_cosigned
+from spellmark.certificates import checkpoints, keys, merkle, notes
+from spellmark.certificates.errors import FormatError, VerificationError
+from spellmark.certificates.trust import Trust
 from spellmark.errors import SpellmarkError
+
+CHUNK = 4096
 
 
 class LogFault(SpellmarkError):  # noqa: N818 - what was found, rather than what went wrong
     """The first row that does not fit."""
 
 
-def audit_log() -> int:
-    """Check every entry, node, checkpoint and logged certificate; the log's size.
+@dataclass(frozen=True)
+class Seen:
+    """A checkpoint that somebody else kept: the witness, a static host, a file."""
 
-    Raises LogFault. What was changed and signed anew by someone who holds the log key shows only
-    against checkpoints kept elsewhere.
+    where: str
+    note: bytes
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was compared: how many entries, and with whose checkpoints."""
+
+    size: int
+    compared: Sequence[str]
+    silent: Sequence[str]
+
+
+def audit_log(*, seen: Sequence[Seen] = (), trusted: Trust | None = None) -> Audit:
+    """Check every key, entry, node, checkpoint and logged certificate, and what witnesses saw.
+
+    `seen` are checkpoints kept elsewhere, `trusted` is a trust file handed out earlier. Raises
+    LogFault. A rewriting that was signed anew with the log's key shows only against those and
+    against the witnesses.
     """
-    computed: dict[merkle.Node, bytes] = {}
-    size = 0
-    for entry in Entry.objects.order_by("index").iterator():
-        if entry.index != size:
-            raise _fault(f"Entry {size} is missing")
-        leaf = merkle.leaf_hash(bytes(entry.body))
-        if bytes(entry.leaf_hash) != leaf:
-            raise _fault(f"Entry {entry.index} does not have the hash of its bytes")
-        for level, index, value in merkle.append(size, leaf, merkle.reader(computed)):
-            computed[level, index] = value
-        size += 1
-    _check_nodes(computed)
-    _check_checkpoints(computed, size)
+    elsewhere, silent = _seen_elsewhere()
+    known = [*seen, *elsewhere]
+    with _standing_still():
+        _check_keys(trusted)
+        claims = [_claim_of_row(row) for row in Checkpoint.objects.order_by("size")]
+        _check_order()
+        claims += [_claim_of_seen(one) for one in known]
+        size = log_size()
+        for claim in sorted(claims, key=lambda claim: claim.size):
+            if claim.size > size:
+                raise _fault(
+                    f"{claim.what} covers {claim.size} entries, but there are {size}:"
+                    f" the log was truncated, or the database rolled back. Entry {size} is missing"
+                )
+        _check_tree(size, claims)
+        _check_extra_nodes(size)
+        last = Checkpoint.objects.order_by("-size").first()
+        if size and (last is None or last.size != size):
+            first = last.size if last else 0
+            raise _fault(
+                f"The entries from {first} on are under no checkpoint: either the sequencer stands"
+                " still, or checkpoints were taken out"
+            )
+        _check_certificates()
+    return Audit(size, [one.where for one in known], silent)
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """Somebody's word, with a true signature, on the root at a size."""
+
+    what: str
+    size: int
+    root: bytes
+    elsewhere: bool
+
+
+def _claim_of_row(row: Checkpoint) -> _Claim:
+    what = f"Checkpoint {row.size}"
+    signed = _open(what, bytes(row.note))
+    if (signed.size, signed.root) != (row.size, bytes(row.root)):
+        raise _fault(f"{what} is not what its signature covers")
+    valid = {
+        (verifier.name, verifier.key_id): key
+        for key, verifier in log_verifiers()
+        if key.valid_from <= row.created_at
+        and (not key.valid_until or row.created_at < key.valid_until)
+    }
+    lines = notes.parse(bytes(row.note)).signatures
+    if not any((line.name, line.key_id) in valid for line in lines):
+        raise _fault(f"{what} was signed by no key that was valid when it was published")
+    return _Claim(what, signed.size, signed.root, elsewhere=False)
+
+
+def _claim_of_seen(one: Seen) -> _Claim:
+    what = f"The checkpoint of {one.where}"
+    signed = _open(what, one.note)
+    return _Claim(what, signed.size, signed.root, elsewhere=True)
+
+
+def _open(what: str, note: bytes) -> checkpoints.Checkpoint:
+    verifiers = [verifier for _, verifier in log_verifiers()]
+    try:
+        signed = checkpoints.open_checkpoint(note, {settings.LOG_ORIGIN: verifiers})
+        policy().cosigners(notes.parse(note))
+    except (FormatError, VerificationError) as error:
+        raise _fault(f"{what} is forged, or its key was replaced: {error}".rstrip(".")) from None
+    return signed
+
+
+def _seen_elsewhere() -> tuple[list[Seen], list[str]]:
+    """What witnesses and the static host have, and who did not answer."""
+    found: list[Seen] = []
+    silent: list[str] = []
+    for url in dict.fromkeys(witness.url for witness in policy().witnesses if witness.url):
+        try:
+            note = latest_cosigned(url)
+        except WitnessError as error:
+            silent.append(str(error))
+            continue
+        if note is not None:
+            found.append(Seen(f"the witness at {url}", note))
+    store = tile_store()
+    note = exported_checkpoint(store) if store else None
+    return found + ([Seen("the static host", note)] if note else []), silent
+
+
+@contextmanager
+def _standing_still() -> Iterator[None]:
+    """One state of the database to look at, taken while nothing was half done."""
+    if connection.in_atomic_block:
+        yield
+        return
+    with connection.cursor() as cursor:
+        for lock in (PUBLISHER_LOCK, SEQUENCER_LOCK):
+            cursor.execute("SELECT pg_advisory_lock(%s)", [lock])
+        try:
+            with transaction.atomic():
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                # The first query fixes what the transaction sees; then the others may go on.
+                log_size()
+                for lock in (PUBLISHER_LOCK, SEQUENCER_LOCK):
+                    cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])
+                yield
+        except BaseException:
+            cursor.execute("SELECT pg_advisory_unlock_all()")
+            raise
+
+
+def _check_keys(trusted: Trust | None) -> None:
+    """Our own keys are the published ones, and those handed out earlier are still among them."""
+    public = {key.keyid: key for key in SigningKey.objects.all()}
+    for row in public.values():
+        pem = keys.load_public(row.public_pem)
+        if keys.keyid(pem) != row.keyid:
+            raise _fault(f"The key {row.keyid[:12]}… in the key set was replaced")
+    try:
+        mine = [keys.keyid(certificate_key().public_key())]
+        mine += [keys.keyid(signer.private_key.public_key()) for signer in log_signers()]
+    except keys.SigningKeyError:
+        raise _fault("The key set does not name the keys that this installation holds") from None
+    for keyid in mine:
+        if keyid not in public:
+            raise _fault(f"The key {keyid[:12]}… is not in the key set: it was replaced")
+    if trusted is None:
+        return
+    now = trust()
+    if lost := set(trusted.by_keyid()) - set(now.by_keyid()):
+        raise _fault(f"The certificate key {min(lost)[:12]}… of the trust file was replaced")
+    vkeys = {key.verifier.vkey for key in now.log_keys}
+    for log_key in trusted.log_keys:
+        if log_key.verifier.vkey not in vkeys:
+            raise _fault(
+                f"The log key {log_key.verifier.key_id.hex()} of the trust file was replaced"
+            )
+
+
+def _check_order() -> None:
+    rows = Checkpoint.objects.order_by("size").values_list("size", "created_at")
+    for (size, earlier), (next_size, later) in pairwise(rows):
+        if earlier > later:
+            raise _fault(f"Checkpoint {next_size} is older than checkpoint {size}")
+
+
+def _check_tree(size: int, claims: Iterable[_Claim]) -> None:
+    """Every entry, every hash above it and every root, in the order of the log."""
+    waiting = sorted(claims, key=lambda claim: (claim.size, not claim.elsewhere))
+    edge: dict[merkle.Node, bytes] = {}
+    # Whoever rewrote the log may have signed it anew: a word from elsewhere is bounded only by
+    # another word from elsewhere.
+    fits = {True: 0, False: 0}
+    for start in range(0, size, CHUNK):
+        end = min(start + CHUNK, size)
+        leaves = _leaves(start, end)
+        added = merkle.extend(start, leaves, merkle.reader(edge))
+        _check_nodes([node for node in added if node[0]])
+        known = edge | {(level, index): value for level, index, value in added}
+        while waiting and waiting[0].size <= end:
+            claim = waiting.pop(0)
+            if merkle.root(claim.size, merkle.reader(known)) != claim.root:
+                how = (
+                    "the log was forked or rewritten"
+                    if claim.elsewhere
+                    else "rows were rewritten together with their hashes"
+                )
+                raise _fault(
+                    f"{claim.what} does not fit the entries before it: {how}. The first wrong row"
+                    f" is one of the entries {fits[claim.elsewhere]} to {claim.size - 1}"
+                )
+            fits[False] = claim.size
+            if claim.elsewhere:
+                fits[True] = claim.size
+        edge = {node: known[node] for node in merkle.root_nodes(end)}
+
+
+def _leaves(start: int, end: int) -> list[bytes]:
+    """The leaf hashes of a stretch of entries, each checked against its row and its leaf node."""
+    rows = Entry.objects.filter(index__gte=start, index__lt=end).order_by("index")
+    stored = nodes_get((0, index) for index in range(start, end))
+    leaves: list[bytes] = []
+    for index, body, said in rows.values_list("index", "body", "leaf_hash"):
+        expected = start + len(leaves)
+        if index != expected:
+            raise _fault(f"Entry {expected} is missing: it was deleted")
+        leaf = merkle.leaf_hash(bytes(body))
+        if bytes(said) != leaf:
+            raise _fault(f"Entry {index} does not have the hash of its bytes: it was changed")
+        if (0, index) not in stored:
+            raise _fault(
+                f"Entry {index} has no leaf in the tree: it was inserted, or nodes deleted"
+            )
+        if stored[0, index] != leaf:
+            raise _fault(f"Entry {index} is not the one that was logged there: swapped or inserted")
+        leaves.append(leaf)
+    if len(leaves) != end - start:
+        raise _fault(f"Entry {start + len(leaves)} is missing: it was deleted")
+    return leaves
+
+
+def _check_nodes(computed: Sequence[tuple[int, int, bytes]]) -> None:
+    stored = nodes_get((level, index) for level, index, _ in computed)
+    for level, index, value in computed:
+        if (level, index) not in stored:
+            raise _fault(f"Node {level}/{index} is missing")
+        if stored[level, index] != value:
+            raise _fault(f"Node {level}/{index} is not the hash of what is below it")
+
+
+def _check_extra_nodes(size: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT level, index FROM ledger_node WHERE index < 0 OR level > 62"
+            " OR (index + 1)::numeric * (2::numeric ^ level) > %s ORDER BY level, index LIMIT 1",
+            [size],
+        )
+        if found := cursor.fetchone():
+            raise _fault(
+                f"Node {found[0]}/{found[1]} belongs to no entry: one was deleted from the end"
+            )
+
+
+def _check_certificates() -> None:
     for certificate in Certificate.objects.iterator():
         logged = Entry.objects.filter(leaf_hash=bytes(certificate.leaf_hash)).first()
         if logged and certificate.digest.encode() not in bytes(logged.body):
             raise _fault(f"Certificate {certificate.id} is not the one in entry {logged.index}")
-    return size
-
-
-def _check_nodes(computed: dict[merkle.Node, bytes]) -> None:
-    stored = 0
-    for node in Node.objects.order_by("level", "index").iterator():
-        stored += 1
-        if computed.get((node.level, node.index)) != bytes(node.hash):
-            raise _fault(f"Node {node.level}/{node.index} is not the hash of what is below it")
-    if stored != len(computed):
-        raise _fault(f"{len(computed) - stored} nodes are missing")
-
-
-def _check_checkpoints(computed: dict[merkle.Node, bytes], size: int) -> None:
-    logs = trust().logs()
-    rows = list(Checkpoint.objects.order_by("size"))
-    for row in rows:
-        signed = checkpoints.open_checkpoint(bytes(row.note), logs)
-        if (signed.size, signed.root) != (row.size, bytes(row.root)):
-            raise _fault(f"Checkpoint {row.size} is not what its signature covers")
-        if row.size > size:
-            raise _fault(f"Checkpoint {row.size} covers more than the {size} entries there are")
-        if merkle.root(row.size, merkle.reader(computed)) != signed.root:
-            raise _fault(f"Checkpoint {row.size} does not fit the entries before it")
-    if size and (not rows or rows[-1].size != size):
-        raise _fault("The last entries are under no checkpoint")
-    for earlier, later in pairwise(rows):
-        if earlier.created_at > later.created_at:
-            raise _fault(f"Checkpoint {later.size} is older than checkpoint {earlier.size}")
 
 
 def _fault(what: str) -> LogFault:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ledger.models import Certificate, Entry, Revocation
-from ledger.selectors import checkpoint_latest, entry_proof
+from ledger.models import Certificate, Revocation
+from ledger.selectors import certificate_entry_of, checkpoint_latest, entry_proof
 from spellmark.certificates.encoding import to_json
 from spellmark.certificates.entries import CERTIFICATE_KIND
 
@@ -31,11 +31,11 @@ def digest_facts(digests: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _facts(certificate: Certificate, role: str) -> dict[str, Any] | None:
-    entry, checkpoint = _entry(certificate), checkpoint_latest()
+    entry, checkpoint = certificate_entry_of(certificate), checkpoint_latest()
     if entry is None or checkpoint is None:
         return None
     revocation = Revocation.objects.filter(certificate=certificate).select_related("by").first()
-    by = _entry(revocation.by) if revocation else None
+    by = certificate_entry_of(revocation.by) if revocation else None
     return {
         "role": role,
         "kind": certificate.kind,
@@ -46,7 +46,3 @@ def _facts(certificate: Certificate, role: str) -> dict[str, Any] | None:
         "proof": entry_proof(entry.index, checkpoint).dumps().decode(),
         "revoked_by_log_index": by.index if by else None,
     }
-
-
-def _entry(certificate: Certificate) -> Entry | None:
-    return Entry.objects.filter(leaf_hash=bytes(certificate.leaf_hash)).first()

@@ -7,6 +7,16 @@ runtime role may only insert and select.
 import uuid
 
 from django.db import models
+from django.db.models import Q
+
+
+@models.BinaryField.register_lookup
+class Octets(models.Transform):
+    """The length of bytes."""
+
+    lookup_name = "octets"
+    function = "octet_length"
+    output_field = models.IntegerField()
 
 
 class SigningKey(models.Model):
@@ -15,6 +25,7 @@ class SigningKey(models.Model):
     class Purpose(models.TextChoices):
         CERTIFICATE = "certificate"
         LOG = "log"
+        LOG_ML_DSA = "log-ml-dsa-44", "log (ML-DSA-44)"
 
     keyid = models.CharField(primary_key=True, max_length=64)
     purpose = models.CharField(max_length=20, choices=Purpose)
@@ -35,6 +46,14 @@ class QueuedEntry(models.Model):
     body = models.BinaryField(max_length=65_535)
     queued_at = models.DateTimeField(auto_now_add=True)
 
+    class Meta:
+        # What does not fit an entry bundle would stop the sequencer for ever.
+        constraints = [
+            models.CheckConstraint(
+                name="queued_entry_fits_a_bundle", condition=Q(body__octets__lte=65_535)
+            )
+        ]
+
     def __str__(self) -> str:
         return f"queued entry {self.pk}"
 
@@ -44,7 +63,8 @@ class Entry(models.Model):
 
     index = models.BigIntegerField(primary_key=True)
     body = models.BinaryField(max_length=65_535)
-    leaf_hash = models.BinaryField(max_length=32, unique=True)
+    # Not unique: two equal entries are two leaves, and refusing one would stop the sequencer.
+    leaf_hash = models.BinaryField(max_length=32, db_index=True)
     queued_at = models.DateTimeField()
     integrated_at = models.DateTimeField(auto_now_add=True)
 
@@ -68,7 +88,10 @@ class Node(models.Model):
 
 
 class Checkpoint(models.Model):
-    """The log's signed word on its size and root."""
+    """The log's signed word on its size and root, published: with the witnesses' cosignatures.
+
+    Entries from its size on are in the log already, but nobody was told of them yet.
+    """
 
     size = models.BigIntegerField(primary_key=True)
     root = models.BinaryField(max_length=32)
@@ -80,6 +103,11 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return f"checkpoint {self.size}"
+
+    @property
+    def root_hex(self) -> str:
+        """The root as it is shown."""
+        return bytes(self.root).hex()
 
 
 class Certificate(models.Model):

@@ -1,62 +1,59 @@
-"""A new certificate key: the old one vouches for it in the log, and ends."""
+"""A new signing key: the one before it goes on for an overlap, then ends.
+
+While two log keys are valid both sign every checkpoint. Of certificate keys the new one signs from
+the start, and the old one vouches for it with a succession that stands in the log.
+"""
 
 import uuid
-from datetime import timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 
-from django.conf import settings
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
 from django.db import transaction
 from django.utils import timezone
 
-from ledger.keys import certificate_key
-from ledger.models import Certificate, SigningKey
+from ledger.keys import certificate_key, key_create, key_publish
+from ledger.models import SigningKey
+from ledger.selectors import SUCCESSION
 from ledger.services import certificate_issue
 from spellmark.certificates import keys
+from spellmark.certificates.keys import SigningKeyError
 from spellmark.certificates.statements import Succession
 
-SUCCESSION = "succession"
 # Of the installation, not of an organisation.
 NOBODY = uuid.UUID(int=0)
-# For what other processes are just signing.
-OVERLAP = timedelta(minutes=1)
+# For what other processes are just signing with the old certificate key.
+LEAST_OVERLAP = timedelta(minutes=1)
 
 
-@transaction.atomic
-def certificate_key_rotate() -> Certificate:
-    """Make a new certificate key and end the old one; the logged succession back.
+def key_rotate(*, purpose: SigningKey.Purpose, overlap: timedelta) -> SigningKey:
+    """Add a key; the ones before it end after the overlap. As the database's owner only.
 
-    Runs as the database's owner, like `manage.py setup`. Certificates of the old key stay good: its
-    time in the trust file only gets an end. Its private half is kept as `…retired.pem`, for whoever
-    runs the installation to destroy. Raises SigningKeyError.
+    A certificate key ends a minute from now at the earliest. What was signed stays good: keys keep
+    their times in the key set. Raises SigningKeyError.
     """
-    folder = Path(settings.KEYS)
-    current, old = folder / "certificate.pem", certificate_key()
-    new, now = keys.generate_p256(), timezone.now().replace(microsecond=0)
-    public = new.public_key()
-    keys.save(new, folder / "certificate.new.pem")
-    try:
-        certificate = certificate_issue(
-            organisation_id=NOBODY,
-            kind=SUCCESSION,
-            title="A new key signs certificates",
-            statement=Succession(
-                keyid=keys.keyid(public), public_key=keys.public_pem(public), valid_from=now
-            ),
-            key=old,
-        )
-        SigningKey.objects.filter(keyid=keys.keyid(old.public_key())).update(
-            valid_until=now + OVERLAP
-        )
-        SigningKey.objects.create(
-            keyid=keys.keyid(public),
-            purpose=SigningKey.Purpose.CERTIFICATE,
-            public_pem=keys.public_pem(public),
-            valid_from=now,
-        )
-        retired = folder / f"certificate-{keys.keyid(old.public_key())[:16]}.retired.pem"
-        retired.hardlink_to(current)
-        (folder / "certificate.new.pem").replace(current)
-    except BaseException:
-        (folder / "certificate.new.pem").unlink(missing_ok=True)
-        raise
-    return certificate
+    if overlap < timedelta(0):
+        raise SigningKeyError("The overlap is negative.", hint="Give 0 days or more.")
+    # Asked for first: where no key can vouch for a new one none is made.
+    old = certificate_key() if purpose == SigningKey.Purpose.CERTIFICATE else None
+    new, now = key_create(purpose), timezone.now()
+    with transaction.atomic():
+        if old is not None:
+            _succeed(old, new.public_key(), now)
+            overlap = max(overlap, LEAST_OVERLAP)
+        current = SigningKey.objects.filter(purpose=purpose, valid_until=None)
+        current.update(valid_until=now + overlap)
+        return key_publish(purpose, new, valid_from=now)
+
+
+def _succeed(old: EllipticCurvePrivateKey, new: EllipticCurvePublicKey, now: datetime) -> None:
+    statement = Succession(keyid=keys.keyid(new), public_key=keys.public_pem(new), valid_from=now)
+    certificate_issue(
+        organisation_id=NOBODY,
+        kind=SUCCESSION,
+        title="A new key signs certificates",
+        statement=statement,
+        key=old,
+    )

@@ -3,22 +3,21 @@
 The log itself is public within the installation; certificates belong to organisations.
 """
 
+import dataclasses
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import reduce
-from operator import or_
+from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db import connection
+from django.db.models import QuerySet
 
 from ledger.models import (
     Certificate,
     Checkpoint,
     Entry,
-    Node,
     Revocation,
     SigningKey,
     Timestamp,
@@ -26,19 +25,31 @@ from ledger.models import (
 from spellmark.certificates import keys, merkle, revocations
 from spellmark.certificates.bundle import Bundle
 from spellmark.certificates.certificate import dumps, loads
-from spellmark.certificates.notes import Verifier
+from spellmark.certificates.cosignatures import HAS_ML_DSA
+from spellmark.certificates.encoding import to_time
+from spellmark.certificates.notes import ED25519, ML_DSA_44, Verifier
+from spellmark.certificates.notes import parse as parse_note
+from spellmark.certificates.policy import Policy, PolicyLog
 from spellmark.certificates.statements import Statement, parse
 from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import CertificateKey, LogKey, Trust
 from spellmark.errors import SpellmarkError
+
+SUCCESSION = "succession"
 
 
 class NotYetLoggedError(SpellmarkError):
     """A proof of something that waits for its place in the log."""
 
 
+def log_size() -> int:
+    """How many entries there are, published or not."""
+    last = Entry.objects.order_by("-index").values_list("index", flat=True).first()
+    return 0 if last is None else last + 1
+
+
 def checkpoint_latest() -> Checkpoint | None:
-    """The newest checkpoint."""
+    """The newest published checkpoint."""
     return Checkpoint.objects.order_by("-size").first()
 
 
@@ -48,8 +59,9 @@ def checkpoint_list() -> QuerySet[Checkpoint]:
 
 
 def entry_list() -> QuerySet[Entry]:
-    """All entries, newest first."""
-    return Entry.objects.order_by("-index")
+    """All entries under the newest checkpoint, newest first."""
+    checkpoint = checkpoint_latest()
+    return Entry.objects.filter(index__lt=checkpoint.size if checkpoint else 0).order_by("-index")
 
 
 def certificate_list(*, organisation_id: uuid.UUID) -> QuerySet[Certificate]:
@@ -59,7 +71,7 @@ def certificate_list(*, organisation_id: uuid.UUID) -> QuerySet[Certificate]:
 
 def certificate_entry_of(certificate: Certificate) -> Entry | None:
     """The certificate's place in the log, or None while it waits."""
-    return Entry.objects.filter(leaf_hash=bytes(certificate.leaf_hash)).first()
+    return entry_list().filter(leaf_hash=bytes(certificate.leaf_hash)).last()
 
 
 def certificate_statement(certificate: Certificate) -> Statement:
@@ -104,6 +116,11 @@ def revocation_of(certificate: Certificate) -> Revocation | None:
     return Revocation.objects.filter(certificate=certificate).select_related("by").first()
 
 
+def succession_of(keyid: str) -> Certificate | None:
+    """Where the certificate key before this one vouches for it, or None for a first key."""
+    return Certificate.objects.filter(kind=SUCCESSION, subjects__digest=keyid).first()
+
+
 def revocation_list() -> bytes:
     """The list of all revocations that stand in the log, for verifiers."""
     rows = Revocation.objects.select_related("by").order_by("by__created_at")
@@ -120,9 +137,14 @@ def _revoked(row: Revocation) -> revocations.Revoked:
 
 def entry_proof(index: int, checkpoint: Checkpoint) -> TlogProof:
     """The proof that the entry at `index` is under the checkpoint."""
-    nodes = nodes_get(merkle.inclusion_nodes(index, checkpoint.size))
-    hashes = merkle.inclusion_proof(index, checkpoint.size, merkle.reader(nodes))
+    hashes = inclusion_proof(index, checkpoint.size)
     return TlogProof(index, tuple(hashes), bytes(checkpoint.note))
+
+
+def inclusion_proof(index: int, size: int) -> list[bytes]:
+    """The hashes that lead from the entry at `index` to the root of the first `size` entries."""
+    nodes = nodes_get(merkle.inclusion_nodes(index, size))
+    return merkle.inclusion_proof(index, size, merkle.reader(nodes))
 
 
 def consistency_proof(old_size: int, new_size: int) -> list[bytes]:
@@ -133,23 +155,88 @@ def consistency_proof(old_size: int, new_size: int) -> list[bytes]:
 
 def nodes_get(wanted: Iterable[merkle.Node]) -> dict[merkle.Node, bytes]:
     """Stored subtree hashes by (level, index), in one query."""
-    conditions = [Q(level=level, index=index) for level, index in wanted]
-    if not conditions:
+    keys = list(wanted)
+    if not keys:
         return {}
-    found = Node.objects.filter(reduce(or_, conditions))
-    return {(node.level, node.index): bytes(node.hash) for node in found}
+    levels, indexes = zip(*keys, strict=True)
+    with connection.cursor() as cursor:
+        # One look into the index for each node: left to itself the planner may read the whole
+        # table, as long as it has no statistics of it.
+        cursor.execute(
+            "SELECT wanted.level, wanted.index, node.hash"
+            " FROM unnest(%s::smallint[], %s::bigint[]) AS wanted (level, index)"
+            " CROSS JOIN LATERAL (SELECT hash FROM ledger_node"
+            " WHERE level = wanted.level AND index = wanted.index OFFSET 0) AS node",
+            [list(levels), list(indexes)],
+        )
+        return {(level, index): bytes(value) for level, index, value in cursor.fetchall()}
 
 
 def trust() -> Trust:
-    """The trust file of this installation, to be handed to verifiers."""
+    """The trust file of this installation, to be handed to verifiers.
+
+    Of the log's keys it names those of Ed25519, which every verifier understands.
+    """
     certificate_keys, log_keys = [], []
     for key in SigningKey.objects.all():
         if key.purpose == SigningKey.Purpose.CERTIFICATE:
             public = keys.load_public_p256(key.public_pem)
             certificate_keys.append(CertificateKey(public, key.valid_from, key.valid_until))
-        else:
-            log_key = load_pem_public_key(key.public_pem.encode())
-            assert isinstance(log_key, Ed25519PublicKey)
-            verifier = Verifier(settings.LOG_ORIGIN, log_key.public_bytes_raw())
-            log_keys.append(LogKey(settings.LOG_ORIGIN, verifier))
+        elif key.purpose == SigningKey.Purpose.LOG:
+            log_keys.append(LogKey(settings.LOG_ORIGIN, key_verifier(key)))
     return Trust(tuple(certificate_keys), tuple(log_keys), settings.TIMESTAMP_AUTHORITIES)
+
+
+def key_verifier(key: SigningKey) -> Verifier:
+    """A log key as the verifier of its signatures."""
+    public: Any = load_pem_public_key(key.public_pem.encode())
+    kind = ML_DSA_44 if key.purpose == SigningKey.Purpose.LOG_ML_DSA else ED25519
+    return Verifier(settings.LOG_ORIGIN, public.public_bytes_raw(), kind)
+
+
+def log_verifiers() -> list[tuple[SigningKey, Verifier]]:
+    """All keys that the log ever signed with, of every kind that can be checked here."""
+    rows = SigningKey.objects.exclude(purpose=SigningKey.Purpose.CERTIFICATE)
+    if not HAS_ML_DSA:
+        rows = rows.exclude(purpose=SigningKey.Purpose.LOG_ML_DSA)
+    return [(row, key_verifier(row)) for row in rows]
+
+
+def policy() -> Policy:
+    """The log's own keys with the witnesses and the quorum that the operator set.
+
+    Raises FormatError for a policy file that does not read.
+    """
+    logs = tuple(
+        PolicyLog(verifier, f"{settings.PUBLIC_URL}/log") for _, verifier in log_verifiers()
+    )
+    if not settings.LOG_POLICY.exists():
+        return Policy(logs=logs)
+    return dataclasses.replace(Policy.loads(settings.LOG_POLICY.read_bytes()), logs=logs)
+
+
+def cosigners_of(checkpoint: Checkpoint) -> list[str]:
+    """The names of the witnesses of the present policy whose cosignatures it carries."""
+    return [witness.name for witness in policy().cosigners(parse_note(bytes(checkpoint.note)))]
+
+
+def key_set() -> dict[str, Any]:
+    """The published key set: every key with its purpose and its time of validity."""
+    return {
+        "origin": settings.LOG_ORIGIN,
+        "keys": [
+            {
+                "keyid": key.keyid,
+                "purpose": key.purpose,
+                "publicKey": key.public_pem,
+                "vkey": (
+                    None
+                    if key.purpose == SigningKey.Purpose.CERTIFICATE
+                    else key_verifier(key).vkey
+                ),
+                "validFrom": to_time(key.valid_from),
+                "validUntil": None if key.valid_until is None else to_time(key.valid_until),
+            }
+            for key in SigningKey.objects.all()
+        ],
+    }

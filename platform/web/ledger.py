@@ -17,8 +17,12 @@ from ledger.selectors import (
     certificate_proof,
     certificate_statement,
     checkpoint_latest,
+    checkpoint_list,
+    cosigners_of,
     entry_list,
     entry_proof,
+    log_size,
+    policy,
     revocation_list,
     revocation_of,
     trust,
@@ -27,9 +31,12 @@ from registry.selectors import commitment_list, version_list
 from spellmark.certificates.certificate import loads
 from spellmark.certificates.statements import Verdict, kind_of
 from verification.selectors import run_bundle, run_list
-from web.plots import proof_steps
+from web.plots import path_picture, proof_steps
 from web.uploads import download
 from web.viewer import page, paginate
+
+# The newest ones; all of them are in the database, and any two are provably of one log.
+CHECKPOINTS = 10
 
 
 @page(READ, AUDIT)
@@ -102,6 +109,11 @@ def ledger(request: HttpRequest, actor: Actor) -> HttpResponse:
         "root": bytes(checkpoint.root).hex() if checkpoint else "",
         "entries": entries,
         "rows": _rows(actor, list(entries)),
+        "checkpoints": [
+            {"row": row, "cosigners": cosigners_of(row)} for row in checkpoint_list()[:CHECKPOINTS]
+        ],
+        "policy": policy(),
+        "waiting": log_size() - (checkpoint.size if checkpoint else 0),
     }
     return render(request, "ledger/ledger.html", context)
 
@@ -121,8 +133,19 @@ def entry_page(request: HttpRequest, actor: Actor, index: int) -> HttpResponse:
         "checkpoint": checkpoint,
         "root": bytes(checkpoint.root).hex(),
         "steps": proof_steps(bytes(entry.leaf_hash), index, checkpoint.size, proof.hashes),
+        "picture": path_picture(index, checkpoint.size),
     }
     return render(request, "ledger/entry.html", context)
+
+
+@page(READ, AUDIT)
+def entry_proof_file(request: HttpRequest, actor: Actor, index: int) -> HttpResponse:
+    """The proof that an entry stands in the log, a C2SP .tlog-proof."""
+    entry = get_object_or_404(entry_list(), index=index)
+    checkpoint = checkpoint_latest()
+    assert checkpoint is not None
+    proof = entry_proof(entry.index, checkpoint).dumps()
+    return download(proof, name=f"entry-{index}.tlog-proof", content_type="text/plain")
 
 
 @page(READ, AUDIT)

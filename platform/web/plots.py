@@ -107,3 +107,61 @@ def proof_steps(leaf: bytes, index: int, size: int, hashes: Sequence[bytes]) -> 
             position, last = position >> 1, last >> 1
         position, last = position >> 1, last >> 1
     return steps
+
+
+@dataclass(frozen=True)
+class PathNode:
+    """A circle of the picture: `role` is `path`, `proof`, `root` or `leaf`."""
+
+    x: float
+    y: float
+    role: str
+    label: str
+
+
+@dataclass(frozen=True)
+class PathPicture:
+    """The way from an entry to the root, to be drawn as SVG."""
+
+    width: int
+    height: int
+    nodes: Sequence[PathNode]
+    lines: Sequence[tuple[float, float, float, float]]
+
+
+def path_picture(index: int, size: int) -> PathPicture:
+    """The subtrees on the way from the entry to the root, and those beside it in the proof.
+
+    Each has the entries that it covers under it; the way leans to where the entry lies.
+    """
+    step, width = 64, 560
+    ranges, start, end = [(0, size)], 0, size
+    beside: list[tuple[int, int]] = []
+    while end - start > 1:
+        middle = start + (1 << (end - start - 1).bit_length() - 1)
+        other = (middle, end) if index < middle else (start, middle)
+        start, end = (start, middle) if index < middle else (middle, end)
+        beside.append(other)
+        ranges.append((start, end))
+    nodes: list[PathNode] = []
+    lines: list[tuple[float, float, float, float]] = []
+    x, y = width / 2, 30.0
+    for depth, covered in enumerate(ranges):
+        role = "root" if not depth else "leaf" if depth == len(ranges) - 1 else "path"
+        nodes.append(PathNode(x, y, role, _covers(covered)))
+        if depth < len(beside):
+            side = 1 if beside[depth][0] > covered[0] else -1
+            # Near the border it takes a shorter step.
+            far = 110.0
+            next_x = min(max(x - side * far / 2, 130), width - 130)
+            other_x = next_x + side * far * 1.4
+            other_x = min(max(other_x, 60), width - 60)
+            lines += [(x, y, next_x, y + step), (x, y, other_x, y + step)]
+            nodes.append(PathNode(other_x, y + step, "proof", _covers(beside[depth])))
+            x, y = next_x, y + step
+    return PathPicture(width, int(y) + 36, nodes, lines)
+
+
+def _covers(part: tuple[int, int]) -> str:
+    start, end = part
+    return str(start) if end - start == 1 else f"{start}–{end - 1}"

@@ -97,6 +97,7 @@ urlpatterns = [
     path(f"{CERTIFICATE}/bundle", ledger.certificate_bundle_file, name="certificate-bundle"),
     path("ledger", ledger.ledger, name="ledger"),
     path("ledger/entries/<int:index>", ledger.entry_page, name="entry"),
+    path("ledger/entries/<int:index>/proof", ledger.entry_proof_file, name="entry-proof"),
     path("ledger/checkpoint", ledger.checkpoint_file, name="checkpoint"),
     path("ledger/trust", ledger.trust_file, name="trust"),
     path("ledger/revocations", ledger.revocations_file, name="revocations"),

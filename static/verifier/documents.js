@@ -15,6 +15,8 @@ const SUBJECTS = {
   succession: ["key"],
 };
 const MAX_TIMESTAMPS = 4;
+// Of Ed25519 and of ML-DSA-44.
+const LOG_KEY_BYTES = { 1: 32, 6: 1312 };
 
 export async function readCertificate(bytes) {
   return certificateOf(parseCanonical(bytes, "The certificate"));
@@ -167,10 +169,14 @@ export async function readTrust(bytes) {
     keys.set(keyid, { spki, from: key.time("validFrom"), until: key.orNull("time", "validUntil") });
   }
   const logs = [];
+  const vkeys = new Set();
   for (const value of fields.array("logs")) {
     const log = new Fields(value, "A log of the trust file");
     log.only(["origin", "vkey"]);
-    logs.push({ origin: log.text("origin"), ...(await fromVkey(log.text("vkey"))) });
+    const vkey = log.text("vkey");
+    if (vkeys.has(vkey)) refuse("The trust file lists a log key twice.");
+    vkeys.add(vkey);
+    logs.push({ origin: log.text("origin"), ...(await fromVkey(vkey)) });
   }
   return { keys, logs, hasAuthorities: fields.has("timestampAuthorities") };
 }
@@ -184,11 +190,13 @@ function fromPem(pem) {
 async function fromVkey(vkey) {
   const found = /^([^+]+)\+([0-9a-f]{8})\+(.*)$/.exec(vkey);
   const typed = found ? fromBase64(found[3], "The key in a vkey") : new Uint8Array();
-  if (typed[0] !== 1 || typed.length !== 33) refuse("A vkey is not of an Ed25519 key, type 0x01.");
+  if (!(typed[0] in LOG_KEY_BYTES)) refuse("A log's vkey is not of the type 0x01 or 0x06.");
+  const kind = typed[0];
+  if (typed.length !== LOG_KEY_BYTES[kind] + 1) refuse("The key in a vkey has another length.");
   const digest = await sha256(concat(encode(`${found[1]}\n`), typed));
   const keyId = digest.subarray(0, 4);
   if (hex(keyId) !== found[2]) refuse("The key id in a vkey does not fit its name and key.");
-  return { name: found[1], keyId, key: typed.subarray(1) };
+  return { name: found[1], keyId, kind, key: typed.subarray(1) };
 }
 
 export async function readRevocations(bytes) {

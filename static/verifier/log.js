@@ -5,6 +5,8 @@ import { concat, encode, fromBase64, hex, refuse, same, sha256, utf8 } from "./b
 const HEADER = "c2sp.org/tlog-proof@v1";
 const MAX_HASHES = 63;
 const MAX_NOTE_BYTES = 1_000_000;
+const MAX_SIGNATURES = 100;
+const ED25519 = 1;
 
 // The checkpoint of a trusted log that includes the entry; its `index` beside it.
 export async function checkProof(file, entry, logs) {
@@ -52,19 +54,30 @@ async function openCheckpoint(file, logs) {
   };
   if (checkpoint.root.length !== 32) refuse("The root of a checkpoint is not 32 bytes long.");
   const signatures = content.slice(blank + 2, -1).split("\n").map(signatureLine);
+  if (signatures.length > MAX_SIGNATURES) {
+    refuse(`A signed note has more than ${MAX_SIGNATURES} signatures.`);
+  }
   const known = logs.filter((log) => log.origin === origin);
   if (!known.length) refuse(`The log “${origin}” is not among the trusted logs.`);
   let found = 0;
+  let left = false;
   for (const { name, keyId, signature } of signatures) {
     const log = known.find((one) => one.name === name && same(one.keyId, keyId));
     if (!log) continue;
+    if (log.kind !== ED25519) {
+      left = true;
+      continue;
+    }
     const key = await crypto.subtle.importKey("raw", log.key, "Ed25519", false, ["verify"]);
     if (!(await crypto.subtle.verify("Ed25519", key, signature, encode(text)))) {
       refuse(`The signature of ${name} does not fit the text: one of them was altered after signing.`);
     }
     found += 1;
   }
-  return found ? checkpoint : refuse("No trusted key has signed the text.");
+  if (found) return checkpoint;
+  return refuse(left
+    ? "Only an ML-DSA key has signed the text, which a browser cannot check; `spellmark verify` can."
+    : "No trusted key has signed the text.");
 }
 
 function signatureLine(line) {

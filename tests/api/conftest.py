@@ -188,6 +188,7 @@ def world(alice_actor) -> dict[str, Any]:
     return {
         "name": version.model.name,
         "number": version.number,
+        "index": 0,
         "file": "model.safetensors",
         "alias": "production",
         "protection_id": run.protection.id,

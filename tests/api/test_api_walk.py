@@ -26,10 +26,11 @@ SHARED = {
     "models", "protections", "editors", "jobs", "suspects", "references", "runs", "cases",
     "certificates", "me",
 }  # fmt: skip
-COMMON_LOG = {"checkpoint", "consistency", "entries", "trust"}
+COMMON_LOG = {"checkpoint", "consistency", "entries", "entry-proof", "inclusion", "trust"}
 OWN = {
     ("models", "post"), ("suspects", "post"), ("suspect-file", "put"), ("editors", "post"),
     ("editor-upload", "put"), ("reference-upload", "put"), ("integrity", "get"),
+    ("entry-proof", "get"),
 }  # fmt: skip
 # Whoever may read may use a locked model with its key.
 READERS = {"protection-unlocks"}
@@ -45,6 +46,7 @@ NAMING = {
 }  # fmt: skip
 QUERIES = {
     "consistency": "?old_size=1&new_size=2",
+    "inclusion": "?index=0&size=2",
     "reference-upload": "?kind=other%20data&dataset=fashion-mnist",
 }
 # What stands in alice's objects and nowhere else.

@@ -10,13 +10,17 @@ from playwright.sync_api import Page, expect
 
 from spellmark.certificates import certificate, revocations
 from spellmark.certificates.bundle import Bundle
+from spellmark.certificates.trust import LogKey
 from spellmark.certificates.verify import verify_bundle
 from tests.spellmark.certificates.certificate_samples import (
     ANSWERS,
     CHARLIE,
     LOG,
+    LOG_ML_DSA,
     NEXT_LOG,
+    ORIGIN,
     REGISTRATION,
+    SIGNERS,
     TRUST,
     WITNESS,
     bundle_of,
@@ -89,6 +93,7 @@ def test_true_bundles_are_accepted(verifier, tmp_path):
         real_bundle("random-key-test"),
         bundle_of(REGISTRATION),
         bundle_of(REGISTRATION, NEXT_LOG, LOG, WITNESS),
+        bundle_of(REGISTRATION, *SIGNERS),
         bundle_of(REVOCATION),
     ):
         assert agree(verifier, tmp_path, bundle.dumps()) == set()
@@ -132,6 +137,17 @@ def test_every_kind_of_altered_bundle_is_refused_with_the_same_words(verifier, t
             {"log"},
         ),
         "unknown log key": (bundle_of(REGISTRATION, NEXT_LOG), {"log"}),
+        "cosigned only": (
+            bundle_of(REGISTRATION, *(one for one in SIGNERS if one is not LOG)),
+            {"log"},
+        ),
+        "too many signatures": (
+            replace(
+                registration,
+                proof=registration.proof + WITNESS.line(b"") * 100,
+            ),
+            {"log"},
+        ),
         "transcript": (
             replace(verdict, transcript=(verdict.transcript or b"") + b"{}\n"),
             {"transcript"},
@@ -151,6 +167,16 @@ def test_every_kind_of_altered_bundle_is_refused_with_the_same_words(verifier, t
     }
     for name, (bundle, failing) in cases.items():
         assert failing <= agree(verifier, tmp_path, bundle.dumps()), name
+
+
+def test_a_trust_file_may_name_a_key_that_browsers_cannot_check(verifier, tmp_path):
+    log_keys = (*TRUST.log_keys, LogKey(ORIGIN, LOG_ML_DSA.verifier))
+    replace(TRUST, log_keys=log_keys).save(tmp_path / "trust.json")
+    passed, _ = told_by_page(verifier, tmp_path, bundle_of(REGISTRATION, *SIGNERS).dumps())
+    assert passed
+    passed, found = told_by_page(verifier, tmp_path, bundle_of(REGISTRATION, LOG_ML_DSA).dumps())
+    assert not passed
+    assert found["log"] is False
 
 
 def test_altered_zips_are_refused(verifier, tmp_path):

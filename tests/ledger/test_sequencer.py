@@ -4,18 +4,22 @@ from itertools import combinations, pairwise
 import pytest
 from django.db import DatabaseError, connection, transaction
 
+from ledger.audit import audit_log
 from ledger.keys import ensure_signing_keys
+from ledger.locks import PUBLISHER_LOCK, SEQUENCER_LOCK
 from ledger.models import Certificate, Checkpoint, Entry, Node, QueuedEntry
+from ledger.publish import PublishError
 from ledger.selectors import (
     checkpoint_latest,
     checkpoint_list,
     consistency_proof,
     entry_list,
     entry_proof,
+    log_verifiers,
     trust,
 )
-from ledger.services import SEQUENCER_LOCK, ledger_sequence
-from spellmark.certificates import checkpoints, merkle, tlog_proof
+from ledger.services import EntryError, entries_queue, ledger_sequence
+from spellmark.certificates import checkpoints, merkle, notes, tlog_proof
 from spellmark.certificates.errors import VerificationError
 from spellmark.certificates.trust import Trust
 from spellmark.errors import SpellmarkError
@@ -157,16 +161,71 @@ def test_a_sequencer_keeps_others_out_until_it_commits():
         other.close()
 
 
-def test_a_signature_that_fails_leaves_the_queue_as_it_was(monkeypatch):
+def test_a_signature_that_fails_publishes_nothing_and_is_made_up_for(monkeypatch):
     QueuedEntry.objects.create(body=b"{}")
 
     def sign(*arguments):
         raise RuntimeError("no key")
 
-    monkeypatch.setattr(checkpoints, "sign", sign)
-    with pytest.raises(RuntimeError, match="no key"):
+    with monkeypatch.context() as broken, pytest.raises(RuntimeError, match="no key"):
+        broken.setattr(checkpoints, "sign", sign)
         ledger_sequence()
-    assert (QueuedEntry.objects.count(), Entry.objects.count(), Node.objects.count()) == (1, 0, 0)
+    assert (QueuedEntry.objects.count(), Entry.objects.count()) == (0, 1)
+    assert checkpoint_latest() is None
+    assert not entry_list().exists()
+    assert ledger_sequence() == 0
+    assert checkpoint_latest().size == 1
+
+
+def test_equal_entries_are_two_leaves():
+    entries_queue(bodies=[b"{}", b"{}"])
+    assert ledger_sequence() == 2
+    assert audit_log().size == 2
+
+
+def test_an_entry_that_fits_no_bundle_is_refused_before_it_can_block_the_log():
+    entries_queue(bodies=[b"x" * 65_535])
+    with pytest.raises(EntryError, match="longer than"):
+        entries_queue(bodies=[b"x" * 65_536])
+    with pytest.raises(DatabaseError, match="queued_entry_fits"), transaction.atomic():
+        QueuedEntry.objects.create(body=b"x" * 65_536)
+    assert ledger_sequence() == 1
+
+
+def test_entries_of_a_transaction_that_failed_are_not_queued():
+    with pytest.raises(RuntimeError), transaction.atomic():
+        entries_queue(bodies=[b"{}"])
+        raise RuntimeError
+    assert ledger_sequence() == 0
+
+
+def test_a_second_publisher_steps_back():
+    QueuedEntry.objects.create(body=b"{}")
+    other = connection.get_new_connection(connection.get_connection_params())
+    try:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [PUBLISHER_LOCK])
+        assert ledger_sequence() == 1
+        assert checkpoint_latest() is None
+    finally:
+        other.close()
+
+
+def test_a_tree_that_was_rewritten_is_never_signed(log):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE ledger_node DISABLE TRIGGER append_only")
+        cursor.execute("UPDATE ledger_node SET hash = sha256('x') WHERE level = 5")
+    QueuedEntry.objects.create(body=b"{}")
+    with pytest.raises(PublishError, match="no longer begins with its checkpoint of 33"):
+        ledger_sequence()
+    assert checkpoint_latest().size == 33
+
+
+def test_a_checkpoint_is_signed_by_both_kinds_of_keys(log):
+    note = notes.parse(bytes(checkpoint_latest().note))
+    found = notes.verify(note, [verifier for _, verifier in log_verifiers()])
+    assert [verifier.kind for verifier in found] == [notes.ED25519, notes.ML_DSA_44]
+    # Whoever knows the one kind only ignores the other.
+    assert notes.verify(note, [found[0]]) == [found[0]]
 
 
 @pytest.mark.parametrize("model", [Entry, Node, Checkpoint, Certificate])

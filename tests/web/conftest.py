@@ -86,6 +86,7 @@ class World:
             "certificate-proof": {"certificate_id": self.run.certificate_id},
             "certificate-bundle": {"certificate_id": self.run.certificate_id},
             "entry": {"index": 0},
+            "entry-proof": {"index": 0},
             "case": {"case_id": self.case.id},
             "case-runs": {"case_id": self.case.id},
             "case-close": {"case_id": self.case.id},

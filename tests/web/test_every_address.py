@@ -22,8 +22,8 @@ UNFINISHED = {"report-part", "lock-samples"}
 PAGES = [name for name in NAMES if name not in OPEN | ACTIONS | UPLOADS]
 AUDITED = {
     "runs", "run", "run-bundle", "run-transcript", "certificates", "certificate",
-    "certificate-body", "certificate-proof", "certificate-bundle", "ledger", "entry", "checkpoint",
-    "trust", "revocations", "cases", "case", "report-part",
+    "certificate-body", "certificate-proof", "certificate-bundle", "ledger", "entry", "entry-proof",
+    "checkpoint", "trust", "revocations", "cases", "case", "report-part",
 }  # fmt: skip
 FORMS = {
     "model-new", "lock", "lock-samples", "lock-start", "prompt-lock", "prompt-lock-trial",
@@ -74,7 +74,11 @@ def test_pages_of_people_are_kept_by_no_cache(as_alice, world):
 def test_a_stranger_finds_nothing_of_acme(as_charlie, world):
     for name in [*PAGES, *ACTIONS]:
         response = ask(as_charlie, world, name)
-        is_shared = name in {"entry", "organisation"}  # the log is public, the switch ignores her
+        is_shared = name in {
+            "entry",
+            "entry-proof",
+            "organisation",
+        }  # the log is public, the switch ignores her
         if world.arguments(name) and not is_shared:
             assert response.status_code == 404, name
         elif response.status_code == 200:

@@ -8,15 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.selectors import checkpoint_latest, trust
-from ledger.services import ledger_sequence
+from ledger.services import entries_queue, ledger_sequence
 from spellmark.certificates import merkle
 from spellmark.certificates.bundle import Bundle
 from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import Trust
 from spellmark.certificates.verify import verify_files
 from tests import factories
+from tests.ledger.witnesses import witness
 from tests.programs import need
-from web.plots import proof_steps
+from web.plots import path_picture, proof_steps
+
+__all__ = ["witness"]
 
 
 def text(response):
@@ -125,3 +128,46 @@ def test_proof_steps_end_at_the_root(data, size):
         assert (ours, theirs) == (value, sibling.hex())
         value = step.parent
     assert value == merkle.root(size, get).hex()
+
+
+@given(st.data())
+def test_the_picture_shows_the_subtrees_of_the_proof(data):
+    size = data.draw(st.integers(1, 5000))
+    index = data.draw(st.integers(0, size - 1))
+    picture = path_picture(index, size)
+    count = len(merkle.inclusion_nodes(index, size))
+    beside = [node for node in picture.nodes if node.role == "proof"]
+    ours = [node for node in picture.nodes if node.role != "proof"]
+    assert len(ours) == len(beside) + 1
+    assert len(beside) <= count
+    assert ours[-1].label == str(index)
+    covered = {index}
+    for node in beside:
+        first, _, last = node.label.partition("–")
+        part = set(range(int(first), int(last or first) + 1))
+        assert not part & covered
+        covered |= part
+    assert covered == set(range(size))
+    assert all(0 < n.x < picture.width and 0 < n.y < picture.height for n in picture.nodes)
+
+
+def test_the_log_names_its_witnesses_and_who_cosigned(as_alice, certificate_id, witness):
+    entries_queue(bodies=[b'{"kind":"x","sha256":"00"}'])
+    ledger_sequence()
+    page = text(as_alice.get(reverse("web:ledger")))
+    assert "witness.example/w1" in page
+    assert "w1, w1-ml-dsa" in page
+    assert "not cosigned" not in page
+    witness.stop()
+    entries_queue(bodies=[b'{"kind":"x","sha256":"01"}'])
+    ledger_sequence()
+    page = text(as_alice.get(reverse("web:ledger")))
+    assert "1 entry waits for that" in page
+
+
+def test_an_entry_page_draws_the_way_and_hands_out_the_proof(as_alice, certificate_id):
+    ledger_sequence()
+    page = text(as_alice.get(reverse("web:entry", args=[0])))
+    assert '<svg class="merkle-way"' in page
+    proof = TlogProof.loads(as_alice.get(reverse("web:entry-proof", args=[0])).content)
+    assert proof.index == 0

@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from spellmark.certificates import certificate, checkpoints, entries, merkle
+from spellmark.certificates import certificate, checkpoints, entries, keys, merkle
 from spellmark.certificates.bundle import Bundle
 from spellmark.certificates.checkpoints import Checkpoint
-from spellmark.certificates.notes import Signer
+from spellmark.certificates.notes import COSIGNATURE, ML_DSA_44, Signer
 from spellmark.certificates.statements import Registration, Statement, Verdict
 from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import CertificateKey, LogKey, Trust
@@ -21,7 +21,12 @@ ALICE = ec.derive_private_key(0xA11CE, ec.SECP256R1())
 CHARLIE = ec.derive_private_key(0xC4A511E, ec.SECP256R1())
 LOG = Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"a" * 32))
 NEXT_LOG = Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"b" * 32))
+LOG_ML_DSA = Signer(ORIGIN, keys.generate_ml_dsa_44(), ML_DSA_44)
 WITNESS = Signer("bob.example/witness", Ed25519PrivateKey.from_private_bytes(b"w" * 32))
+COSIGNER = replace(WITNESS, kind=COSIGNATURE)
+ML_DSA_COSIGNER = Signer("bob.example/witness", LOG_ML_DSA.private_key, ML_DSA_44)
+# As the log publishes checkpoints: while it changes its key, with all that witnesses add.
+SIGNERS = (NEXT_LOG, LOG, LOG_ML_DSA, COSIGNER, ML_DSA_COSIGNER)
 
 YEAR_START = datetime(2026, 1, 1, tzinfo=UTC)
 YEAR_END = datetime(2026, 12, 31, tzinfo=UTC)

@@ -4,11 +4,6 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    PrivateFormat,
-)
 
 from spellmark.certificates import keys
 from spellmark.certificates.keys import SigningKeyError
@@ -90,18 +85,37 @@ def write_private(path: Path, data: bytes) -> Path:
 
 def test_it_refuses_what_is_no_key_without_quoting_it(tmp_path):
     path = write_private(tmp_path / "key.pem", b"hush hush")
-    with pytest.raises(SigningKeyError, match="not an unencrypted private key") as caught:
+    with pytest.raises(SigningKeyError, match="not a private key in PEM form") as caught:
         keys.load_p256(path)
     assert "hush" not in str(caught.value)
     assert caught.value.__suppress_context__
 
 
-def test_it_refuses_an_encrypted_key(tmp_path):
-    pem = ALICE.private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password")
+def test_it_asks_for_the_passphrase_of_an_encrypted_key(tmp_path):
+    path = tmp_path / "key.pem"
+    keys.save(ALICE, path, b"password")
+    assert b"ENCRYPTED PRIVATE KEY" in path.read_bytes()
+    assert keys.load_p256(path, b"password").private_numbers() == ALICE.private_numbers()
+    with pytest.raises(SigningKeyError, match="no passphrase was given"):
+        keys.load_p256(path)
+    with pytest.raises(SigningKeyError, match="this passphrase opens"):
+        keys.load_p256(path, b"passw0rd")
+
+
+def test_a_passphrase_does_no_harm_to_a_key_without_one(tmp_path):
+    path = tmp_path / "key.pem"
+    keys.save(ALICE, path)
+    assert keys.load_p256(path, b"password").private_numbers() == ALICE.private_numbers()
+
+
+def test_openssl_opens_an_encrypted_key(tmp_path):
+    keys.save(ALICE, tmp_path / "key.pem", b"password")
+    done = subprocess.run(
+        ["openssl", "pkey", "-in", tmp_path / "key.pem", "-passin", "pass:password", "-pubout"],
+        capture_output=True,
+        check=True,
     )
-    with pytest.raises(SigningKeyError, match="not an unencrypted private key"):
-        keys.load_p256(write_private(tmp_path / "key.pem", pem))
+    assert done.stdout.decode() == keys.public_pem(ALICE.public_key())
 
 
 def test_it_says_that_a_key_file_is_missing(tmp_path):

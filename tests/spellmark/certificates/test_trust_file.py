@@ -7,12 +7,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from spellmark.certificates import keys
 from spellmark.certificates.errors import FormatError
+from spellmark.certificates.notes import COSIGNATURE
 from spellmark.certificates.trust import CertificateKey, LogKey, Trust
 from spellmark.errors import SpellmarkError
 from tests.spellmark.certificates.certificate_samples import (
     ALICE,
     CHARLIE,
     LOG,
+    LOG_ML_DSA,
     NEXT_LOG,
     ORIGIN,
     TRUST,
@@ -107,3 +109,16 @@ def test_it_refuses_to_write_a_key_twice():
 def test_it_says_that_a_file_is_missing(tmp_path):
     with pytest.raises(FormatError, match="cannot be read"):
         Trust.load(tmp_path / "none.json")
+
+
+def test_a_witness_alone_cannot_speak_for_a_log():
+    cosigner = replace(WITNESS, kind=COSIGNATURE)
+    value = json.loads(TRUST.dumps())
+    value["logs"].append({"origin": ORIGIN, "vkey": cosigner.verifier.vkey})
+    with pytest.raises(FormatError, match="a witness's"):
+        Trust.loads(json.dumps(value).encode())
+
+
+def test_a_log_may_have_an_ml_dsa_key(tmp_path):
+    both = replace(TRUST, log_keys=(*TRUST.log_keys, LogKey(ORIGIN, LOG_ML_DSA.verifier)))
+    assert Trust.loads(both.dumps()) == both

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spellmark.certificates import certificate
+from spellmark.certificates import certificate, notes
+from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import CertificateKey, LogKey, Trust
 from spellmark.certificates.verify import CHECKS, verify_bundle, verify_files
 from spellmark.errors import SpellmarkError
@@ -15,9 +16,11 @@ from tests.spellmark.certificates.certificate_samples import (
     ANSWERS,
     CHARLIE,
     LOG,
+    LOG_ML_DSA,
     NEXT_LOG,
     ORIGIN,
     REGISTRATION,
+    SIGNERS,
     TRANSCRIPT,
     TRUST,
     VERDICT,
@@ -62,6 +65,24 @@ def test_it_accepts_a_true_registration():
 
 def test_it_accepts_a_checkpoint_that_others_signed_too():
     assert verify_files(bundle_of(VERDICT, NEXT_LOG, LOG, WITNESS), TRUST).passed
+    bundle = bundle_of(VERDICT, *SIGNERS)
+    assert len(notes.parse(TlogProof.loads(bundle.proof).checkpoint).signatures) == len(SIGNERS)
+    assert verify_files(bundle, TRUST).passed
+
+
+def test_other_lines_do_not_replace_the_logs_own():
+    others = [signer for signer in SIGNERS if signer is not LOG]
+    assert list(failures(bundle_of(VERDICT, *others))) == ["log"]
+
+
+def test_an_ml_dsa_key_of_the_trust_file_is_checked_too():
+    trust = replace(TRUST, log_keys=(*TRUST.log_keys, LogKey(ORIGIN, LOG_ML_DSA.verifier)))
+    assert verify_files(bundle_of(VERDICT, LOG_ML_DSA), trust).passed
+    bundle = bundle_of(VERDICT, LOG, LOG_ML_DSA)
+    assert verify_files(bundle, trust).passed
+    false = bytearray(bundle.proof)
+    false[-10] ^= 1
+    assert list(failures(replace(bundle, proof=bytes(false)), trust)) == ["log"]
 
 
 def test_raw_answers_may_be_left_out():

@@ -1,15 +1,21 @@
-"""Signing keys on disk: P-256 for certificates, Ed25519 for the log, as PKCS #8 PEM files."""
+"""Signing keys on disk: P-256 for certificates, Ed25519 and ML-DSA-44 for the log; PKCS #8 PEM.
+
+With a passphrase the files are encrypted (PBES2 with AES-256-CBC, as OpenSSL reads it, too).
+"""
 
 import hashlib
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
+    KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
@@ -17,10 +23,17 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from spellmark.certificates.cosignatures import HAS_ML_DSA
 from spellmark.errors import SpellmarkError
 
 PrivateKey = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 PublicKey = ec.EllipticCurvePublicKey | Ed25519PublicKey
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.mldsa import (
+        MLDSA44PrivateKey,
+        MLDSA44PublicKey,
+    )
 
 
 class SigningKeyError(SpellmarkError):
@@ -37,12 +50,29 @@ def generate_ed25519() -> Ed25519PrivateKey:
     return Ed25519PrivateKey.generate()
 
 
-def save(key: PrivateKey, path: Path) -> None:
+def generate_ml_dsa_44() -> "MLDSA44PrivateKey":
+    """A new key for a log. Raises SigningKeyError where `cryptography` has no ML-DSA."""
+    if not HAS_ML_DSA:
+        raise SigningKeyError(
+            "The installed cryptography has no ML-DSA.",
+            hint="Upgrade it: pip install -U cryptography",
+        )
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+
+    return MLDSA44PrivateKey.generate()
+
+
+def save(
+    key: "PrivateKey | MLDSA44PrivateKey", path: Path, passphrase: bytes | None = None
+) -> None:
     """Write a new file that only its owner may read (mode 0600); never overwrites one.
 
-    Raises SigningKeyError.
+    It is encrypted under the passphrase, if there is one. Raises SigningKeyError.
     """
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    encryption: KeySerializationEncryption = NoEncryption()
+    if passphrase is not None:
+        encryption = BestAvailableEncryption(passphrase)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -64,9 +94,17 @@ def save(key: PrivateKey, path: Path) -> None:
         raise
 
 
-def load_p256(path: Path) -> ec.EllipticCurvePrivateKey:
+def load(path: Path, passphrase: bytes | None = None) -> object:
+    """Read a private key of any kind that only its owner may read. Raises SigningKeyError.
+
+    A passphrase is used only if the file is encrypted.
+    """
+    return _load(path, passphrase)
+
+
+def load_p256(path: Path, passphrase: bytes | None = None) -> ec.EllipticCurvePrivateKey:
     """Read a certificate key that only its owner may read. Raises SigningKeyError."""
-    key = _load(path)
+    key = _load(path, passphrase)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not _is_p256(key.curve):
         raise SigningKeyError(
             f"{path} is not a P-256 key.", hint="Give the certificate key, not the log key."
@@ -74,9 +112,9 @@ def load_p256(path: Path) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def load_ed25519(path: Path) -> Ed25519PrivateKey:
+def load_ed25519(path: Path, passphrase: bytes | None = None) -> Ed25519PrivateKey:
     """Read a log key that only its owner may read. Raises SigningKeyError."""
-    key = _load(path)
+    key = _load(path, passphrase)
     if not isinstance(key, Ed25519PrivateKey):
         raise SigningKeyError(
             f"{path} is not an Ed25519 key.", hint="Give the log key, not the certificate key."
@@ -84,7 +122,7 @@ def load_ed25519(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def public_pem(key: PublicKey) -> str:
+def public_pem(key: "PublicKey | MLDSA44PublicKey") -> str:
     """The public key as PEM text (SubjectPublicKeyInfo)."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
@@ -100,7 +138,15 @@ def load_public_p256(pem: str) -> ec.EllipticCurvePublicKey:
     return key
 
 
-def keyid(key: PublicKey) -> str:
+def load_public(pem: str) -> Any:
+    """Read a public key of any kind from PEM text. Raises SigningKeyError."""
+    try:
+        return load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise SigningKeyError("This is not a public key in PEM form.") from None
+
+
+def keyid(key: "PublicKey | MLDSA44PublicKey") -> str:
     """The key's name in certificates: SHA-256 of the DER SubjectPublicKeyInfo, in hex."""
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()
@@ -110,7 +156,7 @@ def _is_p256(curve: ec.EllipticCurve) -> bool:
     return isinstance(curve, ec.SECP256R1)
 
 
-def _load(path: Path) -> object:
+def _load(path: Path, passphrase: bytes | None) -> object:
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -124,10 +170,19 @@ def _load(path: Path) -> object:
         raise SigningKeyError(
             f"The key file {path} cannot be read: {error.strerror}.", hint="Check the path."
         ) from None
+    is_encrypted = b"ENCRYPTED PRIVATE KEY" in pem
+    if is_encrypted and passphrase is None:
+        raise SigningKeyError(
+            f"The key file {path} is encrypted, and no passphrase was given.",
+            hint="Give the passphrase that it was written with.",
+        )
     try:
-        return load_pem_private_key(pem, password=None)
+        return load_pem_private_key(pem, password=passphrase if is_encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # `from None`: a chained error must not carry the file's content along.
-        raise SigningKeyError(
-            f"{path} is not an unencrypted private key in PEM form.", hint="Check the path."
-        ) from None
+        what = (
+            "is not a private key that this passphrase opens"
+            if is_encrypted
+            else "is not a private key in PEM form"
+        )
+        raise SigningKeyError(f"{path} {what}.", hint="Check the path.") from None

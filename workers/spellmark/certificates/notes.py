@@ -1,30 +1,48 @@
-"""Signed notes with Ed25519 keys (c2sp.org/signed-note): text, a blank line, signature lines.
+"""Signed notes (c2sp.org/signed-note): text, a blank line, signature lines.
 
-Signatures of unknown keys are ignored, so a log can sign with its old and its new key while it
-changes over, and witnesses can add theirs.
+Three kinds of keys are known, each by its type byte: Ed25519 over the text, and the two timestamped
+cosignatures over checkpoints, of Ed25519 and of ML-DSA-44. Signatures of unknown keys are ignored,
+so a log can sign with its old and its new key while it changes over, and witnesses can add theirs.
 """
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from spellmark.certificates import cosignatures
 from spellmark.certificates.encoding import from_base64, to_base64
 from spellmark.certificates.errors import FormatError, VerificationError
 
 ED25519 = 0x01
+COSIGNATURE = 0x04
+ML_DSA_44 = 0x06
+KEY_BYTES = {ED25519: 32, COSIGNATURE: 32, ML_DSA_44: 1312}
 MAX_NOTE_BYTES = 1_000_000
 MAX_SIGNATURES = 100
 
 
+class PrivateKey(Protocol):
+    """What signs: a key of `cryptography`, or what stands for one in a token or a key service."""
+
+    def sign(self, data: bytes, /) -> bytes:
+        """The signature over the bytes."""
+
+    def public_key(self) -> Any:
+        """The public half, with `public_bytes_raw()`."""
+
+
 @dataclass(frozen=True)
 class Verifier:
-    """A key that is trusted under a name. `public_key` is the raw Ed25519 key, 32 bytes."""
+    """A key that is trusted under a name. `public_key` is the raw key, 32 or 1,312 bytes."""
 
     name: str
     public_key: bytes
+    kind: int = ED25519
 
     def __post_init__(self) -> None:
         if not is_key_name(self.name):
@@ -32,8 +50,10 @@ class Verifier:
                 f"{self.name!r} is not a key name.",
                 hint="Use a name without spaces and plus signs, such as example.com/log.",
             )
-        if len(self.public_key) != 32:
-            raise FormatError("An Ed25519 public key is 32 bytes long.")
+        if self.kind not in KEY_BYTES:
+            raise FormatError("A vkey is not of a known type: 0x01, 0x04 or 0x06.")
+        if len(self.public_key) != KEY_BYTES[self.kind]:
+            raise FormatError(f"A public key of this type is {KEY_BYTES[self.kind]} bytes long.")
 
     @classmethod
     def from_vkey(cls, vkey: str) -> "Verifier":
@@ -41,9 +61,9 @@ class Verifier:
         name, _, rest = vkey.partition("+")
         key_id, _, encoded = rest.partition("+")
         key = from_base64(encoded, "The key in a vkey")
-        if key[:1] != bytes([ED25519]):
-            raise FormatError("A vkey is not of an Ed25519 key, type 0x01.")
-        verifier = cls(name, key[1:])
+        if not key:
+            raise FormatError("A vkey holds no key.")
+        verifier = cls(name, key[1:], key[0])
         if verifier.key_id.hex() != key_id:
             raise FormatError("The key id in a vkey does not fit its name and key.")
         return verifier
@@ -51,13 +71,31 @@ class Verifier:
     @property
     def key_id(self) -> bytes:
         """4 bytes that tell keys of one name apart; not a secure hash."""
-        data = self.name.encode() + b"\n" + bytes([ED25519]) + self.public_key
+        data = self.name.encode() + b"\n" + bytes([self.kind]) + self.public_key
         return hashlib.sha256(data).digest()[:4]
 
     @property
     def vkey(self) -> str:
         """The verifier as one line of text, to be published."""
-        return f"{self.name}+{self.key_id.hex()}+{to_base64(bytes([ED25519]) + self.public_key)}"
+        return f"{self.name}+{self.key_id.hex()}+{to_base64(bytes([self.kind]) + self.public_key)}"
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether the installed `cryptography` can check this kind of signature."""
+        return self.kind != ML_DSA_44 or cosignatures.HAS_ML_DSA
+
+    def check(self, text: bytes, signature: bytes) -> None:
+        """Check a signature over a note's text. Raises InvalidSignature, FormatError."""
+        if self.kind == ED25519:
+            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, text)
+            return
+        at, bare = cosignatures.split(signature)
+        if self.kind == COSIGNATURE:
+            message = cosignatures.ed25519_message(text, at)
+            Ed25519PublicKey.from_public_bytes(self.public_key).verify(bare, message)
+        else:
+            message = cosignatures.ml_dsa_message(text, at, self.name)
+            cosignatures.verify_ml_dsa(self.public_key, bare, message)
 
 
 @dataclass(frozen=True)
@@ -65,16 +103,26 @@ class Signer:
     """A private key with the name it signs under."""
 
     name: str
-    private_key: Ed25519PrivateKey = field(repr=False)
+    private_key: PrivateKey = field(repr=False)
+    kind: int = ED25519
 
     @property
     def verifier(self) -> Verifier:
-        return Verifier(self.name, self.private_key.public_key().public_bytes_raw())
+        return Verifier(self.name, self.private_key.public_key().public_bytes_raw(), self.kind)
 
-    def line(self, text: bytes) -> bytes:
-        """The signature line for a note's text."""
-        signature = self.verifier.key_id + self.private_key.sign(text)
+    def line(self, text: bytes, *, at: int | None = None) -> bytes:
+        """The signature line for a note's text; `at` is a cosignature's POSIX time, now if None."""
+        signature = self.verifier.key_id + self._sign(text, int(time.time()) if at is None else at)
         return f"— {self.name} {to_base64(signature)}\n".encode()
+
+    def _sign(self, text: bytes, at: int) -> bytes:
+        if self.kind == ED25519:
+            return self.private_key.sign(text)
+        if self.kind == COSIGNATURE:
+            message = cosignatures.ed25519_message(text, at)
+        else:
+            message = cosignatures.ml_dsa_message(text, at, self.name)
+        return cosignatures.join(at, self.private_key.sign(message))
 
 
 @dataclass(frozen=True)
@@ -138,23 +186,31 @@ def verify(note: Note, verifiers: Sequence[Verifier]) -> list[Verifier]:
 
     Raises VerificationError if there is none, or if the signature of a known key is false.
     """
-    known = {(verifier.name, verifier.key_id): verifier for verifier in verifiers}
+    found = verified(note, verifiers)
+    if not found:
+        raise VerificationError("No trusted key has signed the text.")
+    return found
+
+
+def verified(note: Note, verifiers: Sequence[Verifier]) -> list[Verifier]:
+    """The verifiers whose signatures the note carries, perhaps none.
+
+    Raises VerificationError if the signature of a known key is false.
+    """
+    known = {(v.name, v.key_id): v for v in verifiers if v.is_supported}
     found: list[Verifier] = []
     for signature in note.signatures:
         verifier = known.get((signature.name, signature.key_id))
         if verifier is None:
             continue
         try:
-            key = Ed25519PublicKey.from_public_bytes(verifier.public_key)
-            key.verify(signature.signature, note.text)
-        except InvalidSignature:
+            verifier.check(note.text, signature.signature)
+        except (InvalidSignature, FormatError):
             raise VerificationError(
                 f"The signature of {verifier.name} does not fit the text:"
                 " one of them was altered after signing."
             ) from None
         found.append(verifier)
-    if not found:
-        raise VerificationError("No trusted key has signed the text.")
     return found
 
 

@@ -163,7 +163,7 @@ class Revocation:
 @dataclass(frozen=True)
 class Succession:
     """That the key `public_key` (PEM) signs certificates from `valid_from` on; its predecessor
-    signs this as its last word."""
+    signs this while it is valid."""
 
     keyid: str
     public_key: str

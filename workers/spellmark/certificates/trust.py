@@ -17,7 +17,7 @@ from spellmark.certificates.checkpoints import Logs
 from spellmark.certificates.encoding import from_json, to_time
 from spellmark.certificates.errors import FormatError
 from spellmark.certificates.fields import Fields
-from spellmark.certificates.notes import Verifier
+from spellmark.certificates.notes import ED25519, ML_DSA_44, Verifier
 from spellmark.certificates.timestamps import load_authority
 
 FORMAT = "spellmark-trust/v1"
@@ -145,7 +145,13 @@ def _key_from_json(value: Any) -> CertificateKey:
 def _log_from_json(value: Any) -> LogKey:
     fields = Fields(value, "A log of the trust file")
     fields.only(["origin", "vkey"])
-    return LogKey(fields.text("origin"), Verifier.from_vkey(fields.text("vkey")))
+    verifier = Verifier.from_vkey(fields.text("vkey"))
+    if verifier.kind not in (ED25519, ML_DSA_44):
+        raise FormatError(
+            "A log key of the trust file is a witness's, of the type 0x04.",
+            hint="A cosignature alone does not make a checkpoint the log's word.",
+        )
+    return LogKey(fields.text("origin"), verifier)
 
 
 def _authorities(fields: Fields) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """`trusted_root.json`: the trust file in the form that Sigstore's clients read.
 
-It holds the logs and the timestamp authorities. Keys that sign certificates have no place in that
-format: clients take them beside it, by the key hint (cosign's --key).
+It holds the logs by their Ed25519 keys, and the timestamp authorities. Keys that sign certificates
+have no place in that format: clients take them beside it, by the key hint (cosign's --key).
 """
 
 from datetime import datetime
@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from spellmark.certificates.encoding import to_base64, to_time
+from spellmark.certificates.notes import ED25519
 from spellmark.certificates.timestamps import load_authority
 from spellmark.certificates.trust import LogKey, Trust
 
@@ -22,7 +23,9 @@ def trusted_root(trust: Trust, *, base_url: str) -> dict[str, Any]:
     start = min(key.valid_from for key in trust.certificate_keys)
     return {
         "mediaType": MEDIA_TYPE,
-        "tlogs": [_log(key, base_url, start) for key in trust.log_keys],
+        "tlogs": [
+            _log(key, base_url, start) for key in trust.log_keys if key.verifier.kind == ED25519
+        ],
         "certificateAuthorities": [],
         "ctlogs": [],
         "timestampAuthorities": [_authority(pem) for pem in trust.timestamp_authorities],

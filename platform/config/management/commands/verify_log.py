@@ -1,10 +1,12 @@
-"""Recompute the whole log from its entries and name the first row that does not fit."""
+"""Recompute the whole log, compare it with what others saw, and name the first wrong row."""
 
+from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ledger.audit import LogFault, audit_log
+from ledger.audit import LogFault, Seen, audit_log
+from spellmark.certificates.trust import Trust
 
 
 class Command(BaseCommand):
@@ -12,10 +14,45 @@ class Command(BaseCommand):
 
     help = __doc__
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        """What was kept elsewhere."""
+        parser.add_argument(
+            "--checkpoint",
+            type=Path,
+            action="append",
+            default=[],
+            help="a checkpoint or .tlog-proof that was kept outside; may be given several times",
+        )
+        parser.add_argument("--trust", type=Path, help="a trust file that was handed out earlier")
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Say how long the log is, or what is wrong with it."""
         try:
-            size = audit_log()
+            audit = audit_log(
+                seen=[_kept(path) for path in options["checkpoint"]],
+                trusted=Trust.load(options["trust"]) if options["trust"] else None,
+            )
         except LogFault as fault:
             raise CommandError(str(fault)) from None
-        self.stdout.write(f"All {size} entries, their hashes and every checkpoint fit together.")
+        self.stdout.write(
+            f"All {audit.size} entries, their hashes and every checkpoint fit together."
+        )
+        for where in audit.compared:
+            self.stdout.write(f"They continue the checkpoint of {where}.")
+        for trouble in audit.silent:
+            self.stderr.write(self.style.WARNING(f"Not compared: {trouble}"))
+        if not audit.compared:
+            self.stdout.write(
+                "No witness was asked: who holds the log's key could have rewritten all of it."
+                " See docs/ledger.md."
+            )
+
+
+def _kept(path: Path) -> Seen:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
+    if data.startswith(b"c2sp.org/tlog-proof@v1\n"):
+        data = data.partition(b"\n\n")[2]
+    return Seen(str(path), data)

@@ -23,7 +23,7 @@ def note_subjects(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ledger", "0002_append_only")]
+    dependencies = [("ledger", "0003_tree")]
     operations = [
         migrations.CreateModel(
             name="Subject",

@@ -1,0 +1,48 @@
+"""Give queued log entries their place and publish checkpoints, without a broker.
+
+The Celery worker does the same; this is for installations that log much, or have no worker. It is
+safe to start as often as one likes: one of them works, the others step back.
+"""
+
+import logging
+import signal
+import time
+from threading import Event
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import DatabaseError, connection
+
+from ledger.publish import PublishError
+from ledger.services import ledger_sequence
+
+logger = logging.getLogger("spellmark.ledger")
+RETRY_SECONDS = 1.0
+
+
+class Command(BaseCommand):
+    """Runs until a signal comes."""
+
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """How often and how much."""
+        parser.add_argument("--every", type=float, default=0.2, help="seconds between looks")
+        parser.add_argument("--batch", type=int, default=2000, help="entries in one transaction")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Sequence while there is something, else wait; a lost database is waited for."""
+        stop = Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        while not stop.is_set():
+            try:
+                if not ledger_sequence(batch=options["batch"]):
+                    stop.wait(options["every"])
+            except DatabaseError as error:
+                logger.warning("The database does not answer: %s", str(error).strip())
+                connection.close()
+                time.sleep(min(RETRY_SECONDS, options["every"] * 5))
+            except PublishError:
+                logger.exception("The log must not go on.")
+                stop.wait(RETRY_SECONDS * 10)
