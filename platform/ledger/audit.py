@@ -10,12 +10,16 @@ from django.db import connection, transaction
 
 from ledger.keys import certificate_key, log_signers
 from ledger.locks import PUBLISHER_LOCK, SEQUENCER_LOCK
-from ledger.models import Certificate, Checkpoint, Entry, SigningKey
+from ledger.models import Certificate, Checkpoint, Entry, QueuedEntry, SigningKey
 from ledger.selectors import log_size, log_verifiers, nodes_get, policy, trust
 from ledger.tiles import exported_checkpoint, tile_store
 from ledger.witnesses import WitnessError, latest_cosigned
 from spellmark.certificates import checkpoints, keys, merkle, notes
+from spellmark.certificates.certificate import loads
+from spellmark.certificates.dsse import Envelope
+from spellmark.certificates.entries import certificate_digest, certificate_entry
 from spellmark.certificates.errors import FormatError, VerificationError
+from spellmark.certificates.statements import Revocation, parse, subjects_of
 from spellmark.certificates.trust import Trust
 from spellmark.errors import SpellmarkError
 
@@ -272,10 +276,33 @@ def _check_extra_nodes(size: int) -> None:
 
 
 def _check_certificates() -> None:
-    for certificate in Certificate.objects.iterator():
-        logged = Entry.objects.filter(leaf_hash=bytes(certificate.leaf_hash)).first()
-        if logged and certificate.digest.encode() not in bytes(logged.body):
-            raise _fault(f"Certificate {certificate.id} is not the one in entry {logged.index}")
+    rows = Certificate.objects.select_related("revokes__certificate").prefetch_related("subjects")
+    for certificate in rows.iterator(chunk_size=1000):
+        try:
+            envelope = loads(bytes(certificate.body))
+            statement = parse(envelope.payload)
+        except FormatError as error:
+            raise _fault(f"Certificate {certificate.id} was changed: {error}") from None
+        _check_place(certificate, envelope)
+        told = {subject.name: subject.digest for subject in certificate.subjects.all()}
+        if told != subjects_of(envelope.payload):
+            raise _fault(f"Certificate {certificate.id} is kept under subjects that it has not")
+        withdrawn = statement.certificate_digest if isinstance(statement, Revocation) else None
+        row = getattr(certificate, "revokes", None)
+        if (row.certificate.digest if row else None) != withdrawn:
+            raise _fault(f"What certificate {certificate.id} revokes was changed")
+
+
+def _check_place(certificate: Certificate, envelope: Envelope) -> None:
+    """The row names the entry of the certificate's own bytes, which is in the log or on its way."""
+    logged = Entry.objects.filter(leaf_hash=bytes(certificate.leaf_hash)).first()
+    entry = certificate_entry(envelope)
+    leaf = merkle.leaf_hash(entry)
+    if (certificate.digest, bytes(certificate.leaf_hash)) != (certificate_digest(envelope), leaf):
+        where = f"the one in entry {logged.index}" if logged else "the one that was logged"
+        raise _fault(f"Certificate {certificate.id} is not {where}")
+    if logged is None and not QueuedEntry.objects.filter(body=entry).exists():
+        raise _fault(f"Certificate {certificate.id} is not in the log and does not wait for it")
 
 
 def _fault(what: str) -> LogFault:

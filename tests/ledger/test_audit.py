@@ -10,8 +10,9 @@ from django.utils import timezone
 from ledger import keys as ledger_keys
 from ledger.audit import LogFault, Seen, audit_log
 from ledger.keys import ensure_signing_keys
-from ledger.models import Checkpoint, Entry, QueuedEntry, SigningKey
+from ledger.models import Certificate, Checkpoint, Entry, QueuedEntry, SigningKey
 from ledger.publish import PublishError
+from ledger.revocations import certificate_revoke
 from ledger.selectors import checkpoint_latest, entry_proof, trust
 from ledger.services import certificate_issue, entries_queue, ledger_sequence
 from spellmark.certificates import merkle
@@ -20,7 +21,10 @@ from tests.ledger.witnesses import witness
 
 __all__ = ["witness"]
 
-TABLES = ("ledger_entry", "ledger_node", "ledger_checkpoint", "ledger_certificate")
+TABLES = (
+    "ledger_entry", "ledger_node", "ledger_checkpoint", "ledger_certificate", "ledger_subject",
+    "ledger_revocation",
+)  # fmt: skip
 
 
 def _issue(number: int) -> None:
@@ -75,7 +79,7 @@ def _rewrite(*, after: dict[int, bytes], size: int | None = None) -> None:
     bodies = bodies[:size]
     _run("DELETE FROM ledger_entry; DELETE FROM ledger_node")
     _run("DELETE FROM ledger_checkpoint; DELETE FROM ledger_queuedentry")
-    _run("DELETE FROM ledger_certificate")
+    _run("DELETE FROM ledger_subject; DELETE FROM ledger_certificate")
     QueuedEntry.objects.bulk_create(QueuedEntry(body=body) for body in bodies)
     assert ledger_sequence() == len(bodies)
 
@@ -140,6 +144,19 @@ def test_an_untouched_log_fits(log):
             "is not the one in entry 4",
         ),
         (
+            "UPDATE ledger_certificate SET body = (SELECT body FROM ledger_certificate"
+            " WHERE title = 'model 4') WHERE title = 'model 5'",
+            "is not the one in entry 4",
+        ),
+        (
+            "UPDATE ledger_certificate SET body = 'x' WHERE title = 'model 5'",
+            "was changed: The certificate",
+        ),
+        (
+            f"UPDATE ledger_subject SET digest = repeat('0', 64) WHERE digest = '{5:064x}'",
+            "is kept under subjects that it has not",
+        ),
+        (
             "UPDATE ledger_signingkey SET keyid = repeat('0', 64) WHERE purpose = 'certificate'",
             "in the key set was replaced",
         ),
@@ -148,6 +165,26 @@ def test_an_untouched_log_fits(log):
 def test_every_tampering_is_found_and_named(log, tampering: str, told: str):
     _run(tampering)
     with pytest.raises(LogFault, match=told):
+        audit_log()
+
+
+def test_a_hidden_revocation_is_found(log):
+    certificate = Certificate.objects.get(title="model 5")
+    organisation = certificate.organisation_id
+    certificate_revoke(organisation_id=organisation, certificate=certificate, reason="Wrong.")
+    assert audit_log().size == 7  # it still waits
+    ledger_sequence()
+    assert audit_log().size == 8
+    _run("DELETE FROM ledger_revocation")
+    with pytest.raises(LogFault, match=r"What certificate .* revokes was changed"):
+        audit_log()
+
+
+def test_a_certificate_kept_from_the_log_is_found(log):
+    _issue(8)
+    assert audit_log().size == 7
+    _run("DELETE FROM ledger_queuedentry")
+    with pytest.raises(LogFault, match="is not in the log and does not wait"):
         audit_log()
 
 
