@@ -55,6 +55,7 @@ def log(db) -> None:
             _issue(number)
         ledger_sequence()
     with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for table in TABLES:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER append_only")
 
