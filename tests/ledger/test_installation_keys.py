@@ -198,16 +198,6 @@ def test_a_checkpoint_by_a_key_after_its_time_is_a_fault(settings):
         audit_log()
 
 
-def test_the_certificate_key_rotates_and_old_certificates_still_verify(settings):
-    ensure_signing_keys()
-    first = certificate_key().public_key()
-    _issue_certificate()
-    ledger_sequence()
-    key_rotate(purpose=SigningKey.Purpose.CERTIFICATE, overlap=timedelta(0))
-    assert certificate_key().public_key() != first
-    assert verify_files(certificate_bundle(Certificate.objects.get()), trust()).passed
-
-
 def test_the_key_set_names_every_key_with_its_time(settings):
     ensure_signing_keys()
     key_rotate(purpose=SigningKey.Purpose.LOG, overlap=timedelta(days=1))
