@@ -3,6 +3,7 @@ from django.test import Client
 
 from ledger.integrity import digest_facts
 from ledger.models import Certificate, Subject, Timestamp
+from ledger.publish import ledger_publish
 from ledger.results import ResultError, certificate_result
 from ledger.revocations import RevocationError, certificate_revoke
 from ledger.selectors import (
@@ -13,7 +14,7 @@ from ledger.selectors import (
     revocation_list,
     trust,
 )
-from ledger.services import certificate_issue, ledger_sequence
+from ledger.services import certificate_issue, ledger_integrate, ledger_sequence
 from ledger.timestamps import TimestampError, certificate_stamp, certificates_stamp
 from spellmark.certificates import certificate as certificate_files
 from spellmark.certificates import revocations, statements, svr
@@ -161,6 +162,21 @@ def _now():
     from django.utils import timezone
 
     return timezone.now()
+
+
+def test_what_is_integrated_but_not_published_is_not_yet_known(acme):
+    certificate = _issue(acme)
+    ledger_sequence()
+    by = certificate_revoke(
+        organisation_id=acme.id, certificate=certificate, reason="The wrong file."
+    )
+    assert ledger_integrate() == 1
+    (fact,) = digest_facts([certificate.digest])
+    assert fact["revoked_by_log_index"] is None
+    assert digest_facts([by.digest]) == []
+    ledger_publish()
+    (fact, _) = digest_facts([certificate.digest])
+    assert fact["revoked_by_log_index"] == 1
 
 
 def test_an_authority_that_is_away_or_unknown_holds_nothing_up(acme, authority, settings, tmp_path):
