@@ -229,7 +229,9 @@ def test_a_checkpoint_is_signed_by_both_kinds_of_keys(log):
 
 
 @pytest.mark.parametrize("model", [Entry, Node, Checkpoint, Certificate])
-@pytest.mark.parametrize("change", ["UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0}"])
+@pytest.mark.parametrize(
+    "change", ["UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0} CASCADE"]
+)
 def test_the_database_refuses_to_change_what_stands_in_the_log(log, model, change):
     table = model._meta.db_table
     column = {Node: "level"}.get(model) or model._meta.pk.column
