@@ -46,9 +46,7 @@ def recompute(lines: bytes) -> dict[str, Any]:
     }
 
 
-def _evaluated(
-    header: Mapping[str, Any], exchanges: Sequence[Exchange]
-) -> tuple[_Rule, _Outcome]:
+def _evaluated(header: Mapping[str, Any], exchanges: Sequence[Exchange]) -> tuple[_Rule, _Outcome]:
     if header["rule"]["method"] in FINGERPRINTS:
         finger_rule = FingerprintRule(**header["rule"])
         disclosed = FingerprintDisclosure.read(header)
