@@ -176,7 +176,7 @@ def growth_plot_text(run: Run) -> str:
 
 def _is_crossed(run: Run) -> bool:
     # What is kept of the growth is rounded.
-    return bool(run.growth[-1] >= MarkRule(**run.rule).line - 1e-4)
+    return bool(run.growth[-1] >= _line(run) - 1e-4)
 
 
 def _line(run: Run) -> float:
