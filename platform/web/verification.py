@@ -17,7 +17,7 @@ from protection.models import Protection
 from protection.selectors import protection_list
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.mark_rule import DYNAMIC
-from verification.methods import METHODS, Tries, limits, method_name
+from verification.methods import METHODS, limits, method_name
 from verification.models import Run, Suspect
 from verification.plots import run_plot, run_plot_text
 from verification.selectors import run_bundle, run_list, suspect_list
@@ -30,6 +30,7 @@ from verification.services import (
     suspect_endpoint_create,
     suspect_file_create,
 )
+from verification.tries import Tries
 from web.forms import KeyFileField, SecretTextarea, submit
 from web.jobs import progress
 from web.uploads import body_chunks, content_length, download, stored
