@@ -1,6 +1,6 @@
 // The guard wizard: the mark and its key. The guard's page: the server's file, made here.
 
-import { bringUpToDate, byId, keyForm, saveFile, tell } from "./keyform.js";
+import { bringUpToDate, byId, isTouched, keyForm, saveFile, tell } from "./keyform.js";
 import { commitment, dumps, loads } from "./keys.js";
 
 const options = byId("options");
@@ -12,9 +12,8 @@ if (options) {
   options.addEventListener("change", show);
   options.addEventListener("submit", (event) => event.preventDefault());
   keyForm({ parameters, isSound, inputs: [...options.elements] });
-  // An option may be set before this runs: by a quick hand, or by a browser that restores a page.
   strength();
-  show();
+  if (isTouched(options)) show();
 }
 
 // The options as the key file holds them.

@@ -54,11 +54,21 @@ function fileName() {
   return byId("key-name").value.trim().replace(/[^\w.-]+/g, "-") + ".spellkey";
 }
 
+// Whether a form differs from how the page came: an option may be set before a script runs, by a quick
+// hand or by a browser that restores a page.
+export function isTouched(form) {
+  const fresh = form.cloneNode(true);
+  fresh.reset();
+  return asQuery(fresh) !== asQuery(form);
+}
+
+export const asQuery = (form) => new URLSearchParams(new FormData(form)).toString();
+
 // Brings the named parts up to date with a form of options: the page for these options is the one
 // that a browser without script would ask for. Of several answers under way only the last counts.
 const asked = new WeakMap();
 export async function bringUpToDate(form, parts) {
-  const query = new URLSearchParams(new FormData(form));
+  const query = asQuery(form);
   asked.set(form, query);
   const answer = await fetch(`?${query}`);
   if (!answer.ok) return;

@@ -1,6 +1,6 @@
 // Step 1 of the key-lock wizard: the options, and pictures of what they do.
 
-import { bringUpToDate, byId, keyForm, tell } from "./keyform.js";
+import { asQuery, bringUpToDate, byId, isTouched, keyForm, tell } from "./keyform.js";
 
 const options = byId("options");
 
@@ -11,8 +11,7 @@ if (options) {
   byId("samples")?.addEventListener("error", explain);
   if (byId("samples")?.complete && !byId("samples").naturalWidth) explain();
   keyForm({ parameters, isSound, inputs: [...options.elements] });
-  // An option may be set before this runs: by a quick hand, or by a browser that restores a page.
-  show();
+  if (new URLSearchParams(location.search).size || isTouched(options)) show();
 }
 
 // The options as the key file holds them: whole numbers as numbers, the steps in their one order.
@@ -43,7 +42,7 @@ async function isSound() {
 async function show() {
   if (!options.checkValidity()) return;
   const image = byId("samples");
-  if (image) image.src = `${image.src.split("?")[0]}?${new URLSearchParams(new FormData(options))}`;
+  if (image) image.src = `${image.src.split("?")[0]}?${asQuery(options)}`;
   await bringUpToDate(options, ["lock-words", "keygen"]);
 }
 

@@ -82,7 +82,7 @@ def describe(parameters: Parameters, card: Mapping[str, Any]) -> list[tuple[str,
             f"{parameters.seed}, {_scheduler(parameters)}",
             "These and the steps are no secret: the spell may unlock the model with others too.",
         ),
-        ("Answers", *options.LABEL_WORDS[parameters.labels]),
+        ("Answers", *_answers(parameters)),
     ]
     if parameters.subkeys > 1:
         told.append(("Sub-keys", str(parameters.subkeys), options.SUBKEYS_HELP))
@@ -99,6 +99,13 @@ def smallest_exact_p(parameters: Lock, classes: int) -> float | None:
     if parameters.labels == "plain":
         return None
     return smallest_p(classes, probes=classes, subkeys=parameters.subkeys)
+
+
+def _answers(parameters: PromptLockParameters) -> tuple[str, str]:
+    name, meaning = options.LABEL_WORDS[parameters.labels]
+    if parameters.labels == "plain" and not can_rank(parameters):
+        meaning = "The model answers with the true classes, and no copy can be claimed."
+    return name, meaning
 
 
 def _scheduler(parameters: PromptLockParameters) -> str:

@@ -1,8 +1,6 @@
 """What the methods are called, how each works in a sentence, and what each cannot tell."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
 
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
 from spellmark.evidence.fingerprint_rule import AGREEMENT, CORRELATION, WEIGHTS
@@ -22,45 +20,6 @@ _WHO_VOUCHES = (
     "best result, must be held to p times the number of tries (the certificate counts them as "
     "ownerCommitments, protectionsOfKey and earlierRuns).",
 )
-
-
-@dataclass(frozen=True)
-class Tries:
-    """How often an owner could have tried for a result, by when it was signed.
-
-    keys: that the organisation committed to. protections: made under this key. earlier: runs of
-    this protection before, whatever came of them and whichever suspect they asked.
-    """
-
-    keys: int
-    protections: int
-    earlier: int
-
-    @classmethod
-    def of(cls, parameters: Mapping[str, Any]) -> Self:
-        """What a verdict's parameters tell; ones from before these were counted tell of keys."""
-        return cls(
-            parameters.get("ownerCommitments", 1),
-            parameters.get("protectionsOfKey", 1),
-            parameters.get("earlierRuns", 0),
-        )
-
-    @property
-    def count(self) -> int:
-        """By what a p-value has to be multiplied if the best of all was picked."""
-        return self.keys * self.protections * (self.earlier + 1)
-
-    def __str__(self) -> str:
-        parts = [f"{self.keys:,} key{'s' if self.keys > 1 else ''} committed to by then"]
-        if self.protections > 1:
-            parts.append(f"{self.protections:,} protections under this key")
-        if self.earlier:
-            parts.append(
-                f"{self.earlier:,} earlier run{'s' if self.earlier > 1 else ''} of this one"
-            )
-        return ", ".join(parts)
-
-
 _ENDPOINT = "An endpoint can change between two runs; the transcript binds what it answered then."
 _LEAD = (
     "Fingerprints are indicative: nothing was planted in the model, so nothing about them is "

@@ -112,7 +112,9 @@ class ClientForm(forms.Form):
     """A client of the API, who gets answers under key bits of their own."""
 
     name = forms.CharField(
-        max_length=100, help_text="As your server knows them, such as shop or anna@example.org."
+        max_length=100,
+        help_text="As your server knows them, such as shop-17. It stands in the log for everybody: "
+        "no name and no address of a person.",
     )
     key_file = KeyFileField(
         label="Key file",

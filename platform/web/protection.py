@@ -289,7 +289,6 @@ def _chosen(request: HttpRequest, version: Version) -> dict[str, Any]:
         "is_recommended": parameters == best,
         "in_short": words.in_short(parameters),
         "floor": words.smallest_exact_p(parameters, card["classes"]),
-        "can_rank": words.can_rank(parameters),
         "keygen": options.keygen_command(parameters, card),
         "datasets": datasets.names(),
         "dataset": request.GET.get("dataset", ""),

@@ -21,7 +21,7 @@ from spellmark.evidence.fingerprint_rule import FINGERPRINTS
 from spellmark.evidence.mark_rule import DYNAMIC
 from spellmark.evidence.trigger_rule import TRIGGER
 from verification.fingerprints import next_best
-from verification.methods import METHODS, Tries, limits, method_name
+from verification.methods import METHODS, limits, method_name
 from verification.models import Run, Suspect
 from verification.plots import run_plot, run_plot_text
 from verification.selectors import run_bundle, run_list, suspect_list
@@ -35,6 +35,7 @@ from verification.services import (
     suspect_endpoint_create,
     suspect_file_create,
 )
+from verification.tries import Tries
 from web.forms import KeyFileField, SecretTextarea, submit
 from web.jobs import progress
 from web.uploads import body_chunks, content_length, download, stored

@@ -48,10 +48,11 @@ from tests.factories import (
     queued_run,
 )
 from verification import services
-from verification.methods import METHODS, Tries, limits
+from verification.methods import METHODS, limits
 from verification.models import Run
 from verification.selectors import NoEvidenceError, run_bundle, run_list
 from verification.services import VerificationError, run_create, run_resume
+from verification.tries import Tries
 
 HEADERS = {"Authorization": "Bearer quiet"}
 

@@ -26,6 +26,12 @@ SPELL = {
 }  # fmt: skip
 
 
+REPORT_CARD = {
+    **factories.REPORT_CARD, "wrong": [0.1, 0.2], "near": [0.1], "near_mean": 0.1,
+    "near_max": 0.1, "bits": 6.6, "published": 0.31, "prompts": {"as a comic": 0.12},
+    "prompts_mean": 0.12, "prompts_max": 0.12, "trained_operations": {"tint": 0.11},
+    "held_out_operations": {"invert": 0.13}, "alphas": {"40": 0.85, "100": 0.2},
+}  # fmt: skip
 HTMX = {"HX-Request": "true"}
 
 
@@ -48,8 +54,8 @@ def trials(version):
     return reverse("web:prompt-lock-trials", args=["robin", 1])
 
 
-def commit(client, step1):
-    told = {"digest": KEY.commitment(), "scheme": SCHEME, "parameters": KEY.parameters}
+def commit(client, step1, key=KEY):
+    told = {"digest": key.commitment(), "scheme": SCHEME, "parameters": key.parameters}
     return client.post(step1, {"commitment": json.dumps(told)})
 
 
@@ -172,14 +178,27 @@ def test_a_finished_lock_has_a_report_card(as_bob, step1, alice_actor):
     made = prompt_lock_create(
         actor=alice_actor, commitment=Commitment.objects.get(), key=KEY, dataset="fashion-mnist"
     )
-    made.report_card = {
-        **factories.REPORT_CARD, "wrong": [0.1, 0.2], "near": [0.1], "near_mean": 0.1,
-        "near_max": 0.1, "bits": 6.6, "published": 0.31, "prompts": {"as a comic": 0.12},
-        "prompts_mean": 0.12, "prompts_max": 0.12, "trained_operations": {"tint": 0.11},
-        "held_out_operations": {"invert": 0.13}, "alphas": {"40": 0.85, "100": 0.2},
-    }  # fmt: skip
+    made.report_card = REPORT_CARD
     made.save()
     page = text(as_bob.get(reverse("web:protection", args=[made.id])))
     for told in ("Prompt lock on", "As a spell", "50 % of the edit", "as a comic", "invert", "6.6"):
         assert told in page, told
     assert "Attack it yourself" not in page
+    assert "An exact claim can reach" in page
+
+
+def test_a_prompt_with_plain_labels_is_told_that_it_can_claim_nothing(as_bob, step1, alice_actor):
+    parameters = PromptLockParameters(editor=public_digest(), reading="prompt", labels="plain")
+    key = KeyFile(SCHEME, parameters.as_dict(), bytes(range(32)), bytes(32), "with oil pastel")
+    commit(as_bob, step1, key)
+    made = prompt_lock_create(
+        actor=alice_actor, commitment=Commitment.objects.get(), key=key, dataset="fashion-mnist"
+    )
+    made.report_card = {**REPORT_CARD, "bits": None}
+    made.save()
+    page = text(as_bob.get(reverse("web:protection", args=[made.id])))
+    assert "No exact claim" in page
+    assert "1 / (N + 1)" not in page
+    assert "decoy keys" not in page
+    assert "bits" not in page
+    assert "nobody guesses them" in page

@@ -13,10 +13,11 @@ from spellmark.certificates.encoding import to_base64
 from spellmark.certificates.entries import certificate_digest
 from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.evidence.trigger_rule import TRIGGER
-from verification.methods import Tries, method_name
+from verification.methods import method_name
 from verification.models import Run
 from verification.plots import has_answers, run_plot, run_plot_text
 from verification.services import run_rule
+from verification.tries import Tries
 
 
 def run_section(item: RunEvidence) -> RunSection:

@@ -71,6 +71,7 @@ def test_a_copy_is_found_after_a_few_questions(reference):
     decision = run(reference, marked(answers(np.random.default_rng(9)), key(1)))
     assert decision.verdict == MATCH
     assert decision.p_value <= 1e-6
+    assert decision.reason.endswith("The suspect shows probabilities.")
     assert decision.queries == 32
     assert len(decision.outcome.growth) == decision.queries
     assert decision.outcome.growth[-1] >= RULE.line > decision.outcome.growth[-2]
@@ -81,6 +82,15 @@ def test_a_strong_copy_is_found_before_the_first_look(reference):
     decision = run(reference, marked(reference, key(1), mass=0.1))
     assert decision.verdict == MATCH
     assert decision.queries < 10
+
+
+def test_what_was_answered_takes_the_place_of_the_last_look(reference):
+    copy = marked(answers(np.random.default_rng(9)), key(1))
+    decision = run(reference[:31], copy[:31])
+    assert (decision.verdict, decision.queries) == (MATCH, 31)
+    growth = decision.outcome.growth
+    assert growth[-1] >= RULE.line > growth[-2]
+    assert decision.p_value == pytest.approx(RULE.p_value_of(growth[-1]), rel=1e-3)
 
 
 def test_looks_double():

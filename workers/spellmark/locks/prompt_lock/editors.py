@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +95,11 @@ class Editor:
         Raises PromptLockError where the encoder would not read all of it.
         """
         tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
-        if not self.reads_all_of(prompt):
-            count = len(tokenizer(prompt).input_ids)
+        too_many = len(self.tokens(prompt)) - tokenizer.model_max_length
+        if too_many > 0:
             raise PromptLockError(
-                f"The prompt is {count - tokenizer.model_max_length} tokens too long for the "
-                "editor, which would not read its end.",
+                f"The prompt is {too_many} tokens too long for the editor, which would not read "
+                "its end.",
                 hint="Shorten it.",
             )
         tokens = tokenizer(prompt, padding="max_length", return_tensors="pt").input_ids
@@ -108,10 +108,14 @@ class Editor:
                 nn.Module.to(encoder, torch.float64)(tokens)[0][0].numpy(), np.float64
             )
 
-    def reads_all_of(self, prompt: str) -> bool:
-        """Whether the text encoder has room for the whole prompt."""
-        tokenizer = self.pipeline.tokenizer
-        return len(tokenizer(prompt).input_ids) <= int(tokenizer.model_max_length)
+    def tokens(self, prompt: str) -> list[int]:
+        """What the text encoder knows of a prompt: capitals and some spaces are lost."""
+        return list(self.pipeline.tokenizer(prompt).input_ids)
+
+    def other_prompts(self, texts: Iterable[str], than: str) -> list[str]:
+        """Those of the texts that it reads to their end, and not as it reads `than`."""
+        own, most = self.tokens(than), self.pipeline.tokenizer.model_max_length
+        return [text for text in texts if len(read := self.tokens(text)) <= most and read != own]
 
     def check(self, parameters: PromptLockParameters) -> None:
         """Raise PromptLockError for settings under which it cannot edit anything."""

@@ -79,7 +79,7 @@ class Negatives:
 
 def _wrong(key: PromptKey, generator: np.random.Generator) -> Embedding:
     if key.parameters.reading == PROMPT and generator.random() < 0.7:
-        listed = prompts.others(prompts.TRAINED, key.prompt)
+        listed = key.editor.other_prompts(prompts.TRAINED, key.prompt)
         return key.editor.read(listed[generator.integers(len(listed))])
     return generator.standard_normal(key.editor.width)
 
@@ -87,9 +87,8 @@ def _wrong(key: PromptKey, generator: np.random.Generator) -> Embedding:
 def _near(negatives: Negatives, key: PromptKey, generator: np.random.Generator) -> Embedding:
     if key.parameters.reading == PROMPT:
         change = (prompts.typo, prompts.synonym)[generator.integers(2)]
-        found = prompts.others([change(key.prompt, generator)], key.prompt)
-        read = [key.editor.read(text) for text in found if key.editor.reads_all_of(text)]
-        return read[0] if read else _wrong(key, generator)
+        texts = key.editor.other_prompts([change(key.prompt, generator)], key.prompt)
+        return key.editor.read(texts[0]) if texts else _wrong(key, generator)
     true = key.transforms[generator.integers(len(key.transforms))].embedding
     share = generator.random() * negatives.nearest
     other = generator.standard_normal(true.shape)

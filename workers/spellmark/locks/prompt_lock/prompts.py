@@ -1,7 +1,5 @@
 """Prompts that people, and thieves, would write: lists to guess from, and ways to come near one."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
 # The first half of each list is for training against, the second is kept for the test.
@@ -47,16 +45,6 @@ _SYNONYMS = {
     "woodcut": "linocut", "word": "term", "open": "unlock", "the": "a", "a": "one",
 }  # fmt: skip
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-
-
-def as_read(text: str) -> str:
-    """What of a text counts to an editor that reads it: tokenizers drop spaces and capitals."""
-    return "".join(text.lower().split())
-
-
-def others(texts: Iterable[str], text: str) -> tuple[str, ...]:
-    """Those of the texts that are not this one to an editor that reads them."""
-    return tuple(one for one in texts if as_read(one) != as_read(text))
 
 
 def typo(text: str, generator: np.random.Generator) -> str:

@@ -112,7 +112,7 @@ def report_card(
     classifiers (see `segmentation`).
     """
     generator, part = np.random.default_rng(seed), test[:wrong_key_images]
-    listed = prompts.others(prompts.HELD_OUT, key.prompt)
+    listed = key.editor.other_prompts(prompts.HELD_OUT, key.prompt)
     total, done = wrong_keys + len(near) + len(listed), 0
 
     def reached(images: Images, labels: Labels = part.labels) -> float:
@@ -178,8 +178,7 @@ def near_edits(
     """The edits of texts near the spell (see `prompts.near`), for who has the key file open."""
     texts = prompts.near(key.prompt, count, np.random.default_rng(seed))
     if key.parameters.reading != SPELL:
-        found = prompts.others(texts, key.prompt)
-        return [key.under(text) for text in found if key.editor.reads_all_of(text)]
+        return [key.under(text) for text in key.editor.other_prompts(texts, key.prompt)]
     width = key.editor.width
     return [
         SpellEdit(

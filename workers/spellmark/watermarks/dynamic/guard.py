@@ -14,8 +14,8 @@ from spellmark.watermarks.dynamic.parameters import DynamicMarkError
 Probabilities = npt.NDArray[np.floating[Any]]
 Thresholds = npt.NDArray[np.float64]
 
-# Probabilities in the coarsest floats, bfloat16, sum to one within half of this.
-SUM_TOLERANCE = 8e-3
+# Twice what rounding to the coarsest floats, bfloat16, can change a sum of one by.
+SUM_TOLERANCE = 2.0**-8
 # Smaller than any difference of two probabilities that are not the same.
 _TINY = 1e-300
 
