@@ -53,7 +53,7 @@ class ProtectionSerializer(serializers.ModelSerializer[Protection]):
         return f"{row.source.model.name}/{row.source.number}"
 
     def get_result(self, row: Protection) -> str | None:
-        """The version that a lock or a trigger watermark gave, as `model/number`."""
+        """The version that a lock or a watermark gave, as `model/number`."""
         return f"{row.result.model.name}/{row.result.number}" if row.result else None
 
     def get_parameters(self, row: Protection) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView
 from api import (
     disputes,
     editors,
+    features,
     fingerprints,
     guards,
     jobs,
@@ -57,6 +58,11 @@ urlpatterns = [
         "protections/<uuid:protection_id>/unlocks",
         unlocks.ProtectionUnlocks.as_view(),
         name="protection-unlocks",
+    ),
+    path(
+        "external-features",
+        features.ExternalFeatures.as_view(),
+        name="external-features",
     ),
     path(
         "trigger-watermarks",

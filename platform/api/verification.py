@@ -72,7 +72,8 @@ class RunInput(serializers.Serializer[Any]):
 
     Without a method, a lock with keyed labels is tested by them, and a guard by its mark; without
     alpha, it is the strictest of 1e-6, 0.001, 0.01 and 0.05 that the method can show. Without
-    probes, 64 for a lock and at most 256 for a guard. Decoys are for the random-key test.
+    probes, 64 for a lock and at most 256 for a guard. Decoys are for the random-key test. Against
+    an external feature alpha is 0.05 unless it is said otherwise, and the verdict is indicative.
     """
 
     suspect = serializers.UUIDField()

@@ -15,9 +15,10 @@ from registry.models import Commitment, Version
 class Protection(models.Model):
     """A lock or watermark that a job makes for a source version.
 
-    `result` is the new version that a lock or a trigger watermark gives. A guard changes no model,
-    so it has none: it marks the answers of the source version itself, from `valid_from`, when its
-    job measured it, to `valid_until`; `replaces` is the guard whose key it takes the place of.
+    `result` is the new version that a lock or a watermark of the model gives. A guard changes no
+    model, so it has none: it marks the answers of the source version itself, from `valid_from`,
+    when its job measured it, to `valid_until`; `replaces` is the guard whose key it takes the place
+    of.
     """
 
     class Kind(models.TextChoices):
@@ -25,6 +26,7 @@ class Protection(models.Model):
         PROMPT_LOCK = "prompt-lock"
         DYNAMIC = "dynamic", "Dynamic watermark"
         TRIGGER = "trigger", "Trigger watermark"
+        FEATURE = "external-feature", "External feature"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="protections")

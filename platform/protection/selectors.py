@@ -24,6 +24,11 @@ def trigger_list(*, actor: Actor) -> QuerySet[Protection]:
     return protection_list(actor=actor).filter(kind=Protection.Kind.TRIGGER)
 
 
+def feature_list(*, actor: Actor) -> QuerySet[Protection]:
+    """Those of them that are external features."""
+    return protection_list(actor=actor).filter(kind=Protection.Kind.FEATURE)
+
+
 def client_list(*, actor: Actor) -> QuerySet[GuardClient]:
     """The clients of the organisation's guards, oldest first, with those that ended."""
     actor.require(READ)

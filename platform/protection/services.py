@@ -250,7 +250,12 @@ def attacks_create(
             "This protection is not finished, so there is nothing to attack.",
             hint="Wait for its job.",
         )
-    known = ATTACKS[protection.kind]
+    known = ATTACKS.get(protection.kind)
+    if known is None:
+        raise ProtectionError(
+            "There are no attacks to rehearse on this kind of protection.",
+            hint="Its documentation has what was measured.",
+        )
     chosen = set(known if attacks is None else attacks)
     if not chosen or chosen - known.keys() or budget not in BUDGETS:
         raise ProtectionError(

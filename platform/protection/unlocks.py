@@ -38,7 +38,7 @@ def unlock_create(*, actor: Actor, protection: Protection, key: KeyFile, image: 
         raise ProtectionError(
             "A guard locks nothing, so there is nothing to unlock.", hint="Ask the API itself."
         )
-    if protection.kind == Protection.Kind.TRIGGER:
+    if protection.kind in (Protection.Kind.TRIGGER, Protection.Kind.FEATURE):
         raise ProtectionError(
             "A watermark locks nothing, so there is nothing to unlock.",
             hint="Use the model as it is.",

@@ -3,22 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
-from protection import guard_options, options, trigger_options
+from protection import feature_options, guard_options, options, trigger_options
 from spellmark.evidence.keyed_label_test import smallest_p
 from spellmark.locks.key_lock.parameters import LockParameters
 from spellmark.locks.prompt_lock.parameters import PROMPT, SPELL, PromptLockParameters
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.watermarks.dynamic import MarkParameters
+from spellmark.watermarks.external_feature.parameters import FeatureParameters
 from spellmark.watermarks.trigger import TriggerParameters
 
 Lock = LockParameters | PromptLockParameters
-Parameters = Lock | MarkParameters | TriggerParameters
+Parameters = Lock | MarkParameters | TriggerParameters | FeatureParameters
 
 KIND_WORDS = {
     "key-lock": "Key lock",
     "prompt-lock": "Prompt lock",
     "dynamic": "Guard",
     "trigger": "Trigger watermark",
+    "external-feature": "External feature",
 }
 READING_WORDS = {
     "spell": (
@@ -41,6 +43,8 @@ def in_short(parameters: Parameters) -> str:
         return guard_options.in_short(parameters)
     if isinstance(parameters, TriggerParameters):
         return trigger_options.in_short(parameters)
+    if isinstance(parameters, FeatureParameters):
+        return feature_options.in_short(parameters)
     steps = "step" if parameters.steps == 1 else "steps"
     parts = [
         "a spell" if parameters.reading == SPELL else "a prompt",
@@ -61,6 +65,8 @@ def describe(parameters: Parameters, card: Mapping[str, Any]) -> list[tuple[str,
         return guard_options.describe(parameters)
     if isinstance(parameters, TriggerParameters):
         return trigger_options.describe(parameters)
+    if isinstance(parameters, FeatureParameters):
+        return feature_options.describe(parameters)
     size = f"{parameters.size} × {parameters.size} pixels" if parameters.size else "as they are"
     told = [
         ("Text", *READING_WORDS[parameters.reading]),

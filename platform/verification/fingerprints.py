@@ -19,24 +19,28 @@ from registry import storage
 from registry.models import Version
 from spellmark.certificates.statements import Verdict
 from spellmark.evidence import null_pool, transcript
+from spellmark.evidence.feature_replay import FeatureDisclosure
 from spellmark.evidence.fingerprint_replay import FingerprintDisclosure
 from spellmark.evidence.fingerprint_rule import (
     AGREEMENT,
     CORRELATION,
+    FEATURE,
+    FEATURES,
     INDICATIVE,
     LEAST_PROBES,
     MOST_ALPHA,
     WEIGHTS,
     WRONG,
     FingerprintDecision,
+    FingerprintOutcome,
     FingerprintRule,
 )
 from spellmark.evidence.fingerprint_scores import COSINE
-from spellmark.evidence.null_pool import Reference, as_rows, digest, scored
+from spellmark.evidence.null_pool import Ranking, Reference, as_rows, digest, scored
 from verification.methods import limits
 from verification.models import Run, Suspect
 from verification.references import card_of_version, pool_of, trained
-from verification.services import RUN_JOB, VerificationError, run_exchanges
+from verification.services import RUN_JOB, VerificationError, committed, run_exchanges, tried
 
 SCHEME = "fingerprint/v1"
 USUAL_FINGERPRINT_PROBES = 400
@@ -141,7 +145,7 @@ def fingerprint_run_finish(
     run: Run,
     job: Job,
     decision: FingerprintDecision,
-    disclosure: FingerprintDisclosure,
+    disclosure: FingerprintDisclosure | FeatureDisclosure,
     findings: dict[str, Any],
     suspect_description: Mapping[str, Any],
 ) -> None:
@@ -156,7 +160,7 @@ def fingerprint_run_finish(
         run.answered_probes = outcome.answered
         run.access_level = outcome.access
         run.pool = as_rows(scored(disclosure.pool, disclosure.nonce))
-        run.findings = {**findings, **_ranking(decision)}
+        run.findings = {**findings, **_ranking(decision.outcome)}
         run.transcript_sha256, run.finished_at = transcript_sha256, timezone.now()
         run.certificate_id = certificate_issue(
             organisation_id=run.organisation_id,
@@ -171,12 +175,12 @@ def fingerprint_run_finish(
 
 def fingerprint_header(run: Run, suspect_description: Mapping[str, Any]) -> dict[str, Any]:
     """The transcript's first line, as far as it was fixed before the suspect was asked."""
-    assert run.version is not None
     return {
         "run": str(run.id),
         "method": run.method,
         "scheme": SCHEME,
-        "version": run.version.root_digest,
+        "version": run.owners.root_digest,
+        **(committed(run) if run.protection else {}),
         "dataset": run.dataset,
         "suspect": dict(suspect_description),
         "rule": run.rule,
@@ -193,6 +197,10 @@ def next_best(run: Run) -> tuple[str, str] | None:
     if run.verdict != Run.Verdict.INCONCLUSIVE:
         return None
     void = bool((run.findings or {}).get("void"))
+    if run.method == FEATURE and run.suspect.kind == Suspect.Kind.FILE and not void:
+        return WEIGHTS, "The suspect is a file: its weights can be compared layer by layer."
+    if run.method in FEATURES:
+        return AGREEMENT, "It needs no style in the copy, only that both err alike."
     if run.method == WEIGHTS:
         return CORRELATION, "It compares answers, so the suspect's architecture does not matter."
     if run.method == CORRELATION:
@@ -211,10 +219,19 @@ def next_best(run: Run) -> tuple[str, str] | None:
     )
 
 
-def _ranking(decision: FingerprintDecision) -> dict[str, Any]:
-    ranking = decision.outcome.ranking
-    if ranking is None:
-        return {}
+def _ranking(outcome: FingerprintOutcome) -> dict[str, Any]:
+    told = _ranked(outcome.ranking) if outcome.ranking else {}
+    if wrong := outcome.control:
+        told["control"] = {
+            "score": wrong.score,
+            "pValue": wrong.p_value,
+            "threshold": wrong.threshold,
+            "atOrAbove": wrong.at_or_above,
+        }
+    return told
+
+
+def _ranked(ranking: Ranking) -> dict[str, Any]:
     return {
         "threshold": ranking.threshold,
         "atOrAbove": ranking.at_or_above,
@@ -265,19 +282,19 @@ def _check_suspect(suspect: Suspect, rule: FingerprintRule, pool: Mapping[Refere
 def _statement(
     run: Run, exchanges: Sequence[transcript.Exchange], suspect_description: Mapping[str, Any]
 ) -> Verdict:
-    assert run.version is not None
     assert run.finished_at is not None
     rule, found = FingerprintRule(**run.rule), run.findings or {}
     kinds = dict.fromkeys(null_pool.KINDS, 0)
     for row in run.pool or ():
         kinds[row["kind"]] += 1
     return Verdict(
-        model_digest=run.version.root_digest,
+        model_digest=run.owners.root_digest,
         transcript_digest=run.transcript_sha256,
         suspect=dict(suspect_description),
         method=run.method,
-        scheme=SCHEME,
+        scheme=run.protection.commitment.scheme if run.protection else SCHEME,
         parameters={
+            **tried(run),
             "dataset": run.dataset,
             "classes": rule.classes,
             "variant": rule.variant,
@@ -291,6 +308,7 @@ def _statement(
                 "kinds": kinds,
                 **{name: found.get(name) for name in _RANKED},
             },
+            **({"wrongStyle": found.get("control")} if rule.method in FEATURES else {}),
         },
         evidence_class=INDICATIVE,
         statistic=run.score,

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
-from spellmark.evidence.fingerprint_rule import AGREEMENT, CORRELATION, WEIGHTS
+from spellmark.evidence.fingerprint_rule import (
+    AGREEMENT,
+    CORRELATION,
+    FEATURE,
+    FEATURE_GRADIENTS,
+    WEIGHTS,
+)
 from spellmark.evidence.mark_rule import DYNAMIC
 from spellmark.evidence.trigger_rule import TRIGGER
 
@@ -32,6 +38,22 @@ _LEAD = (
     "That the scores of the null pool belong to the files that it names was checked by the "
     "registry that signed this. What is told is enough to redo the halves, the threshold, the "
     "rank and the false positives.",
+)
+
+_STYLED = (
+    "An external feature is indicative: the style is secret and was committed to, but how well "
+    "innocent models bear it is known from the null pool alone. A match is a lead, never proof by "
+    "itself.",
+    "The p-value is a rank among the models of the pool, for suspects that are as independent as "
+    "they are. A model that was trained on images like these styles for reasons of its own may "
+    "bear them better than any of them; the wrong style shows most of those, not all.",
+    "It holds for one key. The certificate counts the keys, protections and runs of this owner; "
+    "one who picked the best of them must be held to p times their number.",
+    "That the style is derived from the committed key, and that the scores of the null pool belong "
+    "to the files that it names, was checked by the registry that signed this. What is told is "
+    "enough to redo the halves, the thresholds, the ranks and the false positives.",
+    "Patent applications describe methods like this one (US 2024/0135211, WO 2023/093346). Take "
+    "advice before you rely on it.",
 )
 
 
@@ -144,6 +166,33 @@ METHODS = {
             "A copy that was extracted through labels alone was not told from an innocent model of "
             "the same data by anything that was tried: 'no match' does not prove independence.",
             _ENDPOINT,
+        ),
+    ),
+    FEATURE: Method(
+        "External feature",
+        "Plain questions in threes: an image as it is, in your secret style, and in a style that "
+        "nobody holds. A copy bears yours, innocent models do not. For external features.",
+        (
+            *_STYLED,
+            "A copy that was extracted from answers to plain images never met the style and bears "
+            "it no better than others: 'no match' does not prove independence.",
+            "The suspect sees images in the style: whoever runs it can learn it, so later runs "
+            "under the same key say less.",
+            _ENDPOINT,
+        ),
+    ),
+    FEATURE_GRADIENTS: Method(
+        "External feature, by gradients",
+        "No questions: whether the suspect’s loss leans as your model’s does at images in your "
+        "style, pixel by pixel. For external features and suspects that are files.",
+        (
+            *_STYLED,
+            "A copy leans as the owner's model does in any style. So this tells that a file was "
+            "copied and trained on, more than that it knows the style; the wrong style's score "
+            "stands beside it.",
+            "A model that was trained anew on answers leans in a way of its own: gradients tell of "
+            "files that were taken, never of extraction. The scores cannot be redone without the "
+            "files and the key.",
         ),
     ),
     WEIGHTS: Method(

@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 
 from config.charts import Bar, Tick, round_numbers
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
-from spellmark.evidence.fingerprint_rule import FINGERPRINTS
+from spellmark.evidence.fingerprint_rule import RANKED
 from spellmark.evidence.mark_rule import DYNAMIC, MarkRule
 from spellmark.evidence.null_pool import CALIBRATE, KINDS
 from spellmark.evidence.trigger_rule import TRIGGER, TriggerRule
@@ -268,7 +268,7 @@ def decoy_hits(run: Run) -> list[int]:
 
 def has_answers(run: Run) -> bool:
     """Whether there is anything to plot."""
-    if run.method in FINGERPRINTS:
+    if run.method in RANKED:
         return run.score is not None and bool(run.findings) and "threshold" in run.findings
     return bool(run.answered_probes and (run.hits or run.null_distribution or run.growth))
 
@@ -291,5 +291,5 @@ _PLOTS = {
     RANDOM_KEY_TEST: (decoy_plot, decoy_plot_text),
     DYNAMIC: (growth_plot, growth_plot_text),
     TRIGGER: (growth_plot, growth_plot_text),
-    **dict.fromkeys(FINGERPRINTS, (pool_plot, pool_plot_text)),
+    **dict.fromkeys(RANKED, (pool_plot, pool_plot_text)),
 }

@@ -36,10 +36,16 @@ from spellmark.evidence.decision import (
     Outcome,
     usual_alpha,
 )
-from spellmark.evidence.fingerprint_rule import FINGERPRINTS, FingerprintRule
+from spellmark.evidence.fingerprint_rule import (
+    FEATURES,
+    INDICATIVE,
+    RANKED,
+    FingerprintRule,
+)
 from spellmark.evidence.keyed_label_test import smallest_p as keyed_label_floor
 from spellmark.evidence.mark_replay import MarkDisclosure
 from spellmark.evidence.mark_rule import DYNAMIC, MarkDecision, MarkOutcome, MarkRule
+from spellmark.evidence.null_pool import as_rows, scored
 from spellmark.evidence.random_key_test import smallest_p as random_key_floor
 from spellmark.evidence.trigger_replay import TriggerDisclosure
 from spellmark.evidence.trigger_rule import (
@@ -55,6 +61,7 @@ from spellmark.secrets import KeyFile
 from spellmark.suspects.egress import EgressPolicy, check_url
 from spellmark.suspects.open_inference import OpenInferenceConfig
 from spellmark.watermarks.dynamic.examine import rule_for as guard_rule
+from verification.features import check_feature_suspect, feature_pool, feature_rule
 from verification.methods import limits
 from verification.models import Exchange, Run, Suspect
 from verification.triggers import hold_triggers, trigger_rule
@@ -133,12 +140,17 @@ def rule_for(
     """The rule of a run with these choices; what is left out is chosen by what can be shown.
 
     Locks with keyed labels are tested by them, others and those with too few classes by the
-    random-key test; guards and trigger watermarks have methods of their own, which ask about one
-    input a request.
+    random-key test; guards, trigger watermarks and external features have methods of their own,
+    which ask about one input a request.
     `decoys` counts for the random-key test only; `alpha` is the strictest of the usual ones that
-    can be reached; a trigger watermark's was committed to. Raises VerificationError,
-    ProtectionError, DecisionRuleError, MarkRuleError, TriggerRuleError.
+    can be reached; a trigger watermark's was committed to; an external feature's is 0.05, since it
+    is ranked in the null pool. Raises VerificationError, ProtectionError, DecisionRuleError,
+    MarkRuleError, TriggerRuleError, FingerprintRuleError, PoolError.
     """
+    if protection.kind == Protection.Kind.FEATURE or method in FEATURES:
+        return feature_rule(
+            protection, method=method, alpha=alpha, probes=probes, query_cap=query_cap
+        )
     if protection.kind == Protection.Kind.TRIGGER or method == TRIGGER:
         return trigger_rule(
             protection, method=method, alpha=alpha, probes=probes, query_cap=query_cap
@@ -246,10 +258,15 @@ def run_create(
     index, digest = _registration(protection)
     if protection.kind == Protection.Kind.TRIGGER:
         hold_triggers(protection)
-    rule = rule_for(protection, batch=batch, **choices)
-    if isinstance(rule, MarkRule | TriggerRule):
+    rule, seed = rule_for(protection, batch=batch, **choices), secrets.token_bytes(32)
+    if not isinstance(rule, DecisionRule):
         _check_classes(suspect, rule)
         batch = 1
+    pool: list[dict[str, Any]] | None = None
+    if isinstance(rule, FingerprintRule):
+        against = feature_pool(protection)
+        check_feature_suspect(suspect, rule, against)
+        pool = as_rows(scored(dict.fromkeys(against), seed))
     run_id = uuid.uuid4()
     job = job_create(
         organisation_id=actor.organisation.id,
@@ -266,12 +283,13 @@ def run_create(
         suspect=suspect,
         protection=protection,
         method=rule.method,
-        evidence_class=VERIFIED,
+        evidence_class=VERIFIED if pool is None else INDICATIVE,
         rule=asdict(rule),
         smallest_p=rule.smallest_p,
         batch=batch,
         dataset=protection.dataset,
-        seed=secrets.token_hex(32),
+        seed=seed.hex(),
+        pool=pool,
         registration_index=index,
         registration_digest=digest,
         job=job,
@@ -279,7 +297,7 @@ def run_create(
     )
 
 
-def _check_classes(suspect: Suspect, rule: MarkRule | TriggerRule) -> None:
+def _check_classes(suspect: Suspect, rule: MarkRule | TriggerRule | FingerprintRule) -> None:
     config = suspect.config
     classes = config["card"]["classes"] if suspect.kind == Suspect.Kind.FILE else config["classes"]
     if classes != rule.classes:
@@ -293,7 +311,7 @@ def _check_classes(suspect: Suspect, rule: MarkRule | TriggerRule) -> None:
 
 def run_rule(run: Run) -> Rule:
     """The decision rule as it was registered."""
-    if run.method in FINGERPRINTS:
+    if run.method in RANKED:
         return FingerprintRule(**run.rule)
     kinds: dict[str, type[Rule]] = {DYNAMIC: MarkRule, TRIGGER: TriggerRule}
     rule: Rule = kinds.get(run.method, DecisionRule)(**run.rule)
@@ -426,7 +444,7 @@ def _header(
     header = {
         "run": str(run.id),
         "method": run.method,
-        **_committed(run),
+        **committed(run),
         "dataset": run.dataset,
         "suspect": dict(suspect_description),
         "rule": run.rule,
@@ -438,7 +456,7 @@ def _header(
     return header | {"labels": disclosure.labels if disclosure else None}
 
 
-def _committed(run: Run) -> dict[str, Any]:
+def committed(run: Run) -> dict[str, Any]:
     """What the run rests on: the commitment of its protection, or a fingerprint's version."""
     if run.protection is None:
         assert run.version is not None
@@ -468,18 +486,11 @@ def _statement(
         method=run.method,
         scheme=commitment.scheme,
         parameters={
-            **commitment.parameters,
-            "commitment": commitment.digest,
-            "binding": commitment.binding,
+            **tried(run),
             "classes": rule.classes,
             "minimumProbes": rule.minimum_probes,
             "answeredProbes": run.answered_probes,
             "queryCap": rule.query_cap,
-            "ownerCommitments": Commitment.objects.filter(
-                version__model__organisation=run.organisation_id
-            ).count(),
-            "protectionsOfKey": commitment.protections.count(),
-            "earlierRuns": run.protection.runs.filter(created_at__lt=run.created_at).count(),
             **_client_told(run),
             **_root_told(run, rule),
         },
@@ -500,6 +511,26 @@ def _statement(
         finished_at=run.finished_at,
         limits=limits(run.method),
     )
+
+
+def tried(run: Run) -> dict[str, Any]:
+    """The commitment that a run rests on, and how often its owner could have tried for a result.
+
+    Empty for a run that rests on none.
+    """
+    if run.protection is None:
+        return {}
+    commitment = run.protection.commitment
+    return {
+        **commitment.parameters,
+        "commitment": commitment.digest,
+        "binding": commitment.binding,
+        "ownerCommitments": Commitment.objects.filter(
+            version__model__organisation=run.organisation_id
+        ).count(),
+        "protectionsOfKey": commitment.protections.count(),
+        "earlierRuns": run.protection.runs.filter(created_at__lt=run.created_at).count(),
+    }
 
 
 def _client_told(run: Run) -> dict[str, str]:

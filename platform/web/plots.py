@@ -84,6 +84,16 @@ def trigger_bars(report: Mapping[str, Any]) -> tuple[Bar, ...]:
     )
 
 
+def feature_bars(report: Mapping[str, Any]) -> tuple[Bar, ...]:
+    """The bars of an external feature's report card: right answers before and after."""
+    return (
+        Bar("before", "Plain images", "before", report["accuracy_before"]),
+        Bar("right", "Plain images", "with the feature", report["accuracy_after"]),
+        Bar("before", "In the style", "before", report["styled_before"]),
+        Bar("right", "In the style", "with the feature", report["styled_after"]),
+    )
+
+
 @dataclass(frozen=True)
 class Step:
     """One level of an inclusion proof: two hashes and the one that they make."""

@@ -246,6 +246,8 @@ def protection_page(request: HttpRequest, actor: Actor, protection_id: UUID) -> 
         return redirect("web:guard-page", guard_id=row.id)
     if row.kind == Protection.Kind.TRIGGER:
         return redirect("web:trigger-page", protection_id=row.id)
+    if row.kind == Protection.Kind.FEATURE:
+        return redirect("web:feature-page", protection_id=row.id)
     if request.method == "POST":
         actor.require(WRITE)
     form = AttackForm(

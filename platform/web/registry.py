@@ -266,7 +266,7 @@ def _versions(actor: Actor, model: Model) -> QuerySet[Version]:
 
 
 def _bars(protection: Protection) -> Any:
-    marks = (Protection.Kind.DYNAMIC, Protection.Kind.TRIGGER)
+    marks = (Protection.Kind.DYNAMIC, Protection.Kind.TRIGGER, Protection.Kind.FEATURE)
     if protection.report_card is None or protection.kind in marks:
         return None
     return accuracy_bars(protection.report_card, classes=protection.source.card["classes"])

@@ -34,7 +34,11 @@ class UnlockForm(forms.Form):
 @form_page(READ)
 def unlock(request: HttpRequest, actor: Actor, protection_id: UUID) -> HttpResponse:
     """Use a locked model as those do who have its key."""
-    finished = protection_list(actor=actor).filter(result__isnull=False).exclude(kind="trigger")
+    finished = (
+        protection_list(actor=actor)
+        .filter(result__isnull=False)
+        .exclude(kind__in=("trigger", "external-feature"))
+    )
     row = get_object_or_404(finished, id=protection_id)
     form = UnlockForm(request.POST or None, request.FILES or None)
     if request.method == "POST":

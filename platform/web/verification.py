@@ -17,7 +17,7 @@ from ledger.selectors import certificate_list, certificate_statement
 from protection.models import Protection
 from protection.selectors import protection_list
 from spellmark.errors import SpellmarkError
-from spellmark.evidence.fingerprint_rule import FINGERPRINTS
+from spellmark.evidence.fingerprint_rule import FEATURES, FINGERPRINTS, RANKED
 from spellmark.evidence.mark_rule import DYNAMIC
 from spellmark.evidence.trigger_rule import TRIGGER
 from verification.fingerprints import next_best
@@ -136,7 +136,8 @@ class RunForm(forms.Form):
         required=False,
         label="Accepted risk of a false match (alpha)",
         help_text="0.001: an innocent model is called a match with a chance of at most 1 in 1,000. "
-        "Empty: the strictest of 0.000001, 0.001, 0.01 and 0.05 that the method can show.",
+        "Empty: the strictest of 0.000001, 0.001, 0.01 and 0.05 that the method can show; 0.05 for "
+        "an external feature.",
         widget=forms.NumberInput(attrs={"step": "any", "min": "0", "max": "0.05"}),
     )
     decoys = forms.IntegerField(
@@ -155,7 +156,7 @@ class RunForm(forms.Form):
         help_text=f"Empty: {USUAL_PROBES} for a lock, each sent once under each of your sub-keys, "
         "or in the random-key test under your key and every decoy; for a guard at most "
         f"{USUAL_QUESTIONS}, each sent once as it is; for a watermark as many triggers as its key "
-        "promises.",
+        "promises; for an external feature 100, each sent as it is and in two styles.",
     )
     batch = forms.IntegerField(
         min_value=1,
@@ -311,7 +312,8 @@ def run_page(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse:
         "is_guard": run.method == DYNAMIC,
         "is_trigger": run.method == TRIGGER,
         "rule": run_rule(run),
-        "is_fingerprint": run.method in FINGERPRINTS,
+        "is_fingerprint": run.method in RANKED,
+        "is_feature": run.method in FEATURES,
         "next_method": _next_method(run),
         "sent": len(exchanges),
         "answered": sum(state == "answered" for state in exchanges),

@@ -9,6 +9,7 @@ from celery import shared_task
 from disputes.services import REPORT_JOB
 from jobs import services
 from protection.editors import EDITOR_JOB
+from protection.features import FEATURE_JOB
 from protection.guards import GUARD_JOB
 from protection.services import (
     ATTACKS_JOBS,
@@ -25,6 +26,7 @@ from spellmark.errors import SpellmarkError
 from tasks import (
     attacks,
     editor_training,
+    feature,
     guard,
     lock,
     pool_growth,
@@ -53,6 +55,7 @@ HANDLERS: dict[str, Callable[[Work], None]] = {
     UNLOCK_JOB: unlock.run,
     GUARD_JOB: guard.run,
     TRIGGER_JOB: trigger.run,
+    FEATURE_JOB: feature.run,
     RUN_JOB: verification_run.run,
     POOL_JOB: pool_growth.run,
     REPORT_JOB: report.run,

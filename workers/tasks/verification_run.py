@@ -5,14 +5,14 @@ from protection.services import card_of
 from spellmark.errors import SpellmarkError
 from spellmark.evidence import conduct, draws, keyed_probes
 from spellmark.evidence.decision import KEYED_LABELS, decide
-from spellmark.evidence.fingerprint_rule import FingerprintRule
+from spellmark.evidence.fingerprint_rule import FEATURES, FingerprintRule
 from spellmark.evidence.keyed_label_test import probe_classes
 from spellmark.evidence.mark_rule import MarkRule
 from spellmark.evidence.trigger_rule import TriggerRule
 from spellmark.secrets import KeyFile
 from spellmark.suspects.base import SuspectError
 from spellmark.training import datasets
-from tasks import fingerprint_run, mark_run, trigger_run
+from tasks import feature_run, fingerprint_run, mark_run, trigger_run
 from tasks.lock import check_fits, opened_key
 from tasks.record import Record, suspect_of
 from tasks.work import Work
@@ -45,7 +45,8 @@ def _verify(run: Run, work: Work) -> None:
         trigger_run.verify(run, rule, work)
         return
     if isinstance(rule, FingerprintRule):
-        fingerprint_run.verify(run, rule, work)
+        by = feature_run if rule.method in FEATURES else fingerprint_run
+        by.verify(run, rule, work)
         return
     sealed = unseal(work.job)
     assert run.protection is not None  # only fingerprints do without

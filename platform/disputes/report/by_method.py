@@ -9,7 +9,14 @@ from disputes.report import wording
 from disputes.report.content import Fact
 from disputes.report.figures import line, odds, percent, share
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST, DecisionRule
-from spellmark.evidence.fingerprint_rule import FINGERPRINTS, MIXED, WRONG, FingerprintRule
+from spellmark.evidence.fingerprint_rule import (
+    FEATURE,
+    FEATURES,
+    FINGERPRINTS,
+    MIXED,
+    WRONG,
+    FingerprintRule,
+)
 from spellmark.evidence.keyed_label_test import probe_classes
 from spellmark.evidence.mark_rule import DYNAMIC, MarkRule
 from spellmark.evidence.null_pool import KINDS
@@ -258,6 +265,56 @@ def _pool_meaning(run: Run, known: str) -> str:
     )
 
 
+def _feature_meaning(run: Run, known: str) -> str:
+    found = run.findings or {}
+    by_answers = run.method == FEATURE
+    if known == "match":
+        does = (
+            "bears images in the owner’s secret style"
+            if by_answers
+            else "leans as the owner’s model does at images in the owner’s secret style"
+        )
+        return (
+            f"The suspect {does} better than {found['models'] - found['atOrAbove']:,} of "
+            f"{found['models']:,} independent models do, and better than the threshold allows. For "
+            "a suspect that is as independent as they are, that happens with a probability of at "
+            f"most {share(run.p_value)} ({odds(run.p_value)}). This is a lead, not a proof."
+        )
+    does = "bear the owner’s style" if by_answers else "lean as the owner’s model does"
+    return (
+        f"{found['atOrAbove']:,} of {found['models']:,} independent models {does} as well as the "
+        "suspect does: this run gives no ground to say that the suspect is a copy, and does not "
+        "prove that it is independent."
+    )
+
+
+def _feature_rule(run: Run, rule: FingerprintRule) -> tuple[Fact, ...]:
+    pool, digest, asks_for, _ = _pool_rule(run, rule)
+    queries = (
+        f"{rule.probes:,} images of {line(run.dataset)}, each as it is, in the owner’s style and "
+        "in one that nobody holds"
+    )
+    if rule.method == FEATURE:
+        queries += (
+            f": at most {rule.query_cap:,} of one image each; with fewer than "
+            f"{rule.minimum_probes:,} answered in all three the run is inconclusive"
+        )
+    else:
+        queries += ", put to the suspect’s file; no query is sent"
+    return pool, digest, asks_for, Fact("Queries", (queries,))
+
+
+def _feature_result(run: Run) -> tuple[Fact, ...]:
+    wrong = (run.findings or {}).get("control")
+    if wrong is None:
+        return _pool_result(run)
+    told = (
+        f"{wrong['score']:.4f}, threshold {wrong['threshold']:.4f}, rank p = "
+        f"{share(wrong['pValue'])}"
+    )
+    return (*_pool_result(run), Fact("In a wrong style", (told,)))
+
+
 def _pool_rule(run: Run, rule: FingerprintRule) -> tuple[Fact, ...]:
     kinds = Counter(row["kind"] for row in run.pool or ())
     of = ", ".join(f"{kinds[kind]:,} of {kind}" for kind in KINDS)
@@ -330,4 +387,5 @@ BY_METHOD = {
     DYNAMIC: Wording(_mark_meaning, _mark_rule, _mark_result, tuple),
     TRIGGER: Wording(_trigger_meaning, _trigger_rule, _trigger_result, _labels_alone),
     **dict.fromkeys(FINGERPRINTS, Wording(_pool_meaning, _pool_rule, _pool_result, tuple)),
+    **dict.fromkeys(FEATURES, Wording(_feature_meaning, _feature_rule, _feature_result, tuple)),
 }

@@ -48,6 +48,8 @@ REPORT_CARD = {
     "recall": "Triggers known with it",
     "triggers": "Triggers",
     "classes": "Classes",
+    "styled_before": "In the style, before",
+    "styled_after": "In the style, with the feature",
     "test_images": "Images",
     "wrong_key_images": "Images for each wrong key",
 }
@@ -85,6 +87,11 @@ PROTOCOL = (
     "asked. Half of them, drawn by the run’s random seed, set the threshold; the other half tell "
     "how often it accuses an innocent model. If it accuses one, the claim is void. A match is a "
     "lead, never proof by itself.",
+    "Ranked, with an external feature. The owner’s secret and the binding give a style; the "
+    "owner’s model learnt to bear images in it, with their true labels. How well the suspect bears "
+    "it is ranked in the null pool, as fingerprints are, and again under a style that nobody "
+    "holds, drawn by the run’s random seed: a suspect whose answers stand out there as well bears "
+    "styles in general, and the run does not decide. A match is a lead, never proof by itself.",
     "No query twice. Each query is recorded before it is sent. One that fails or is lost is not "
     "sent again; its probe is then left out under all keys alike.",
     "Everything is reported. A run that joined a case cannot leave it. Failed, cancelled and "

@@ -36,7 +36,7 @@ CHECKS = (
 
 RECOMPUTED_METHODS = (
     "keyed-labels", "random-key-test", "dynamic-watermark", "trigger-watermark", "agreement",
-    "correlation", "weights",
+    "correlation", "weights", "external-feature", "external-feature-gradients",
 )  # fmt: skip
 # Sums in another order on another machine may differ in the last digits, never in more.
 _TOLERANCE = 1e-9

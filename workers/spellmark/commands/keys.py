@@ -11,18 +11,19 @@ from spellmark.errors import SpellmarkError
 from spellmark.secrets import KeyFile
 
 LOCK, GUARD, TRIGGER = "key-lock", "dynamic-watermark", "trigger-watermark"
+FEATURE = "external-feature"
 KEPT = "{} is the only copy of this key. Keep it safe, and keep it secret."
 
 
 def add(commands: Any) -> None:
     """Add the commands to the parser."""
     keygen = commands.add_parser(
-        "keygen", help="make a key file for a key lock, a guard or a trigger watermark"
+        "keygen", help="make a key file for a key lock, a guard, a trigger watermark or a style"
     )
     keygen.add_argument("file", type=Path, help="where to write it, such as owner.spellkey")
     keygen.add_argument(
         "--scheme",
-        choices=(LOCK, GUARD, TRIGGER),
+        choices=(LOCK, GUARD, TRIGGER, FEATURE),
         default=LOCK,
         help="what it is for; left out, a key lock",
     )
@@ -42,7 +43,11 @@ def add(commands: Any) -> None:
     how.add_argument("--labels", help="permute the classes too: keyed, plain")
     how.add_argument("--subkeys", type=int, help="sub-keys that share the lock")
     mark = keygen.add_argument_group("how a guard marks", "left out, what is recommended")
-    mark.add_argument("--strength", type=int, help="thousandths of the probability that move")
+    mark.add_argument(
+        "--strength",
+        type=int,
+        help="thousandths of the probability that move; of a style, its percent of an image",
+    )
     mark.add_argument("--cells", type=int, help="into which a class's inputs are cut: 1, 2, 4, …")
     mark.add_argument(
         "--label-margin",
@@ -55,7 +60,9 @@ def add(commands: Any) -> None:
     trigger.add_argument("--triggers", type=int, help="in all: each claim opens fresh ones")
     trigger.add_argument("--queries", type=int, help="the most that one run opens and asks")
     trigger.add_argument("--digits", type=int, help="accepted false-positive rate, 10 to the minus")
-    trigger.add_argument("--grid", type=int, help="cells in a row of a trigger image")
+    trigger.add_argument("--grid", type=int, help="cells in a row of a trigger image, or a style")
+    style = keygen.add_argument_group("an external feature's style", "left out, as recommended")
+    style.add_argument("--waves", type=int, help="in its pattern; strength and grid: see above")
     keygen.set_defaults(run=_keygen)
 
     spell = commands.add_parser("spell", help="make a key file for a prompt lock")
@@ -89,8 +96,8 @@ def add(commands: Any) -> None:
 
 
 def _keygen(options: argparse.Namespace) -> int:
-    make = {LOCK: _lock_key, GUARD: _guard_key, TRIGGER: _trigger_key}[options.scheme]
-    make(options).save(options.file)
+    make = {LOCK: _lock_key, GUARD: _guard_key, TRIGGER: _trigger_key, FEATURE: _feature_key}
+    make[options.scheme](options).save(options.file)
     print(KEPT.format(options.file))
     return OK
 
@@ -116,6 +123,19 @@ def _trigger_key(options: argparse.Namespace) -> KeyFile:
     height, width, channels, classes, _ = _image(options)
     values = recommended(classes, channels, height, width).as_dict()
     parameters = TriggerParameters.from_dict(_with_given(values, options))
+    return KeyFile.generate(SCHEME, parameters.as_dict())
+
+
+def _feature_key(options: argparse.Namespace) -> KeyFile:
+    from spellmark.watermarks.external_feature.parameters import (
+        SCHEME,
+        FeatureParameters,
+        recommended,
+    )
+
+    height, width, channels, classes, _ = _image(options)
+    values = recommended(classes, channels, height, width).as_dict()
+    parameters = FeatureParameters.from_dict(_with_given(values, options))
     return KeyFile.generate(SCHEME, parameters.as_dict())
 
 

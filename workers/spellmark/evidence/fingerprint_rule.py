@@ -13,6 +13,11 @@ from spellmark.evidence.fingerprint_scores import COSINE, KERNELS
 from spellmark.evidence.null_pool import Ranking, Scored, rank, smallest_p
 
 AGREEMENT, CORRELATION, WEIGHTS = FINGERPRINTS = ("agreement", "correlation", "weights")
+# These need the key of an external feature, and are ranked in the same pool all the same.
+FEATURE, FEATURE_GRADIENTS = FEATURES = ("external-feature", "external-feature-gradients")
+RANKED = (*FINGERPRINTS, *FEATURES)
+# For these the suspect is asked nothing: its file is looked into.
+UNASKED = (WEIGHTS, FEATURE_GRADIENTS)
 INDICATIVE = "indicative"
 MATCH, NO_MATCH, INCONCLUSIVE = "match", "no match", "inconclusive"
 
@@ -24,6 +29,8 @@ LEAST_MODELS = 30
 # Weights are compared with models of the same architecture alone.
 LEAST_COMPARABLE = 19
 LEAST_PROBES = 20
+# An external feature's image is asked plain, in the style, and in a wrong style.
+FEATURE_QUESTIONS = 3
 
 
 class FingerprintRuleError(SpellmarkError):
@@ -34,11 +41,11 @@ class FingerprintRuleError(SpellmarkError):
 class FingerprintRule:
     """When a run by fingerprint is a match.
 
-    method: one of FINGERPRINTS. alpha: the registered false-positive rate. pool_sha256: of the null
+    method: one of RANKED. alpha: the registered false-positive rate. pool_sha256: of the null
     pool (see `null_pool.digest`), models: how many of it the platform trained and can compare.
-    margin: see `threshold_of`. probes: images asked about, which is the query cap, and
-    minimum_probes: how many must be answered; none for weights. variant: one of PROBES. kernel: of
-    correlations, one of KERNELS. classes: the owner's.
+    margin: see `threshold_of`. probes: images asked about, and minimum_probes: how many must be
+    answered; none for weights. variant: one of PROBES. kernel: of correlations, one of KERNELS.
+    classes: the owner's.
 
     Raises FingerprintRuleError.
     """
@@ -55,10 +62,10 @@ class FingerprintRule:
     classes: int
 
     def __post_init__(self) -> None:
-        if self.method not in FINGERPRINTS:
+        if self.method not in RANKED:
             raise FingerprintRuleError(
                 f"There is no fingerprint “{self.method}”.",
-                hint=f"Choose one of {', '.join(FINGERPRINTS)}.",
+                hint=f"Choose one of {', '.join(RANKED)}.",
             )
         if self.variant not in PROBES or self.kernel not in KERNELS:
             raise FingerprintRuleError(
@@ -70,8 +77,7 @@ class FingerprintRule:
                 "Agreement is measured on the owner's own mistakes.",
                 hint="Leave the probes open, or choose the correlation.",
             )
-        asks = self.method != WEIGHTS
-        if asks and not LEAST_PROBES <= self.minimum_probes <= self.probes:
+        if self.method != WEIGHTS and not LEAST_PROBES <= self.minimum_probes <= self.probes:
             raise FingerprintRuleError(
                 f"{self.minimum_probes} of {self.probes} probes cannot be required.",
                 hint=f"Require at least {LEAST_PROBES} probes and at most all of them.",
@@ -85,12 +91,14 @@ class FingerprintRule:
             raise FingerprintRuleError(
                 "The margin of the threshold is below zero.", hint="Choose zero or more."
             )
-        self._check_pool(LEAST_MODELS if asks else LEAST_COMPARABLE)
+        self._check_pool(LEAST_COMPARABLE if self.method == WEIGHTS else LEAST_MODELS)
 
     @property
     def query_cap(self) -> int:
         """The most requests that may be sent: one image each."""
-        return 0 if self.method == WEIGHTS else self.probes
+        if self.method in UNASKED:
+            return 0
+        return self.probes * (FEATURE_QUESTIONS if self.method == FEATURE else 1)
 
     @property
     def smallest_p(self) -> float:
@@ -121,7 +129,9 @@ class FingerprintOutcome:
     """What a run found.
 
     score: of the suspect, higher for closer; None where it cannot be told. ranking: in the pool.
-    answered: probes. access: what the suspect showed. classes_seen: that it named.
+    answered: probes. access: what the suspect showed. classes_seen: that it named. control: of an
+    external feature, where the same suspect stands under a wrong style. By answers that should be
+    anywhere; by gradients a copy stands out in any style.
     """
 
     score: float | None
@@ -129,6 +139,7 @@ class FingerprintOutcome:
     answered: int
     access: str
     classes_seen: int
+    control: Ranking | None = None
 
     @property
     def statistic(self) -> float | None:
@@ -158,19 +169,24 @@ def decide(
     answered: int = 0,
     access: str = "weights",
     classes_seen: int = 0,
+    control: tuple[float, Sequence[Scored]] | None = None,
 ) -> FingerprintDecision:
-    """The verdict on a suspect's score; None for one that cannot be compared."""
+    """The verdict on a suspect's score; None for one that cannot be compared.
+
+    control: of an external feature, the suspect's score under a wrong style, and the pool's.
+    """
     comparable = any(one.score is not None and one.half == "calibrate" for one in pool)
     ranking = None
     if score is not None and comparable:
         ranking = rank(score, pool, margin=rule.margin)
         score = ranking.score
-    outcome = FingerprintOutcome(score, ranking, answered, access, classes_seen)
+    wrong = rank(*control, margin=rule.margin) if control else None
+    outcome = FingerprintOutcome(score, ranking, answered, access, classes_seen, wrong)
     return FingerprintDecision(*_verdict(rule, outcome), outcome)
 
 
 def _verdict(rule: FingerprintRule, outcome: FingerprintOutcome) -> tuple[str, str]:
-    asks, ranking = rule.method != WEIGHTS, outcome.ranking
+    asks, ranking = rule.method not in UNASKED, outcome.ranking
     if asks and outcome.answered < rule.minimum_probes:
         return INCONCLUSIVE, (
             f"Only {outcome.answered} of {rule.probes} probes were answered; the rule asks for "
@@ -203,9 +219,37 @@ def _verdict(rule: FingerprintRule, outcome: FingerprintOutcome) -> tuple[str, s
             f"The suspect's score of {ranking.score:.3f} is closer than those of the pool, but not "
             f"above the threshold of {ranking.threshold:.3f}, which keeps a distance from them."
         )
+    control = outcome.control
+    if rule.method == FEATURE and control and _stands_out(rule, control):
+        return INCONCLUSIVE, (
+            f"Under a wrong style, too, the suspect stands out ({control.score:.3f}, p = "
+            f"{control.p_value:.2g}): it bears styles in general, and not the owner's alone."
+        )
+    if rule.method in FEATURES:
+        return MATCH, _feature_match(rule, ranking, control)
     return MATCH, (
         f"The suspect comes closer to the owner's model ({ranking.score:.3f}) than the threshold "
         f"of {ranking.threshold:.3f} allows to independent models: {closer} "
         f"(p = {ranking.p_value:.2g}, not above alpha = {rule.alpha:g}). This is an indication, "
         "not a proof."
     )
+
+
+def _stands_out(rule: FingerprintRule, ranking: Ranking) -> bool:
+    return ranking.p_value <= rule.alpha and ranking.score > ranking.threshold
+
+
+def _feature_match(rule: FingerprintRule, ranking: Ranking, control: Ranking | None) -> str:
+    rank_told = (
+        f"its score of {ranking.score:.3f} is above the threshold of {ranking.threshold:.3f}, and "
+        f"{ranking.at_or_above} of {ranking.models} innocent reference models come as close (p = "
+        f"{ranking.p_value:.2g}, not above alpha = {rule.alpha:g}). This is an indication, not a "
+        "proof."
+    )
+    if rule.method == FEATURE:
+        return f"The suspect bears the owner's secret style as no innocent model does: {rank_told}"
+    told = f"In the owner's style the suspect's gradients lean as the owner's do: {rank_told}"
+    if control and _stands_out(rule, control):
+        # A copy's do in every style: they show that it is a copy, not that it knows the style.
+        told += " They do so in a wrong style as well, so it is the model that they show."
+    return told

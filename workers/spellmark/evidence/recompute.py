@@ -5,9 +5,12 @@ from typing import Any
 
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.decision import DecisionRule, Disclosure, Outcome, evaluate
+from spellmark.evidence.feature_replay import FeatureDisclosure
+from spellmark.evidence.feature_replay import replay as replay_feature
 from spellmark.evidence.fingerprint_replay import FingerprintDisclosure
 from spellmark.evidence.fingerprint_replay import replay as replay_fingerprint
 from spellmark.evidence.fingerprint_rule import (
+    FEATURES,
     FINGERPRINTS,
     FingerprintOutcome,
     FingerprintRule,
@@ -51,6 +54,10 @@ def _evaluated(header: Mapping[str, Any], exchanges: Sequence[Exchange]) -> tupl
         finger_rule = FingerprintRule(**header["rule"])
         disclosed = FingerprintDisclosure.read(header)
         return finger_rule, replay_fingerprint(finger_rule, disclosed, exchanges).outcome
+    if header["rule"]["method"] in FEATURES:
+        feature_rule = FingerprintRule(**header["rule"])
+        styled = FeatureDisclosure.read(header)
+        return feature_rule, replay_feature(feature_rule, styled, exchanges).outcome
     if header["rule"]["method"] == DYNAMIC:
         mark_rule = MarkRule(**header["rule"])
         told = MarkDisclosure.read(header)
