@@ -53,9 +53,10 @@ def style_scores(
     def measured(answers: Answers) -> Answers:
         shown = as_shown(answers, access)
         if shows_probabilities(access):
-            logs: Answers = np.log(np.maximum(shown[places, labels], LEAST_PROBABILITY))
-            return logs
-        return (shown.argmax(1) == labels).astype(np.float64)
+            found: Answers = np.log(np.maximum(shown[places, labels], LEAST_PROBABILITY))
+        else:
+            found = (shown.argmax(1) == labels).astype(np.float64)
+        return found
 
     return [float((measured(b) - measured(a)).mean()) for a, b in zip(plain, styled, strict=True)]
 

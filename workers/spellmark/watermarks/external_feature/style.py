@@ -107,7 +107,8 @@ class Style:
     @cached_property
     def _surface(self) -> _Whole:
         """Texture and waves, (C, H, W) in 0..255, which are the same for every image."""
-        return np.clip((self._texture + self._waves) // 2, 0, 255)
+        surface: _Whole = np.clip((self._texture + self._waves) // 2, 0, 255)
+        return surface
 
     @cached_property
     def _texture(self) -> _Whole:
