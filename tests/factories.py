@@ -22,6 +22,7 @@ from jobs.services import job_cancel, job_claim
 from ledger.keys import ensure_signing_keys
 from ledger.services import ledger_sequence
 from protection.editors import editor_upload
+from protection.features import feature_create, feature_finish
 from protection.guards import client_add, guard_create, guard_finish, opened_guard
 from protection.models import Editor, GuardClient, Protection, Trial, Unlock
 from protection.services import (
@@ -42,9 +43,11 @@ from registry.services import (
 )
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST, Disclosure, decide
 from spellmark.evidence.draws import true_slot
+from spellmark.evidence.feature_replay import FeatureDisclosure
+from spellmark.evidence.feature_replay import replay as replay_feature
 from spellmark.evidence.fingerprint_replay import FingerprintDisclosure
 from spellmark.evidence.fingerprint_replay import replay as replay_fingerprint
-from spellmark.evidence.fingerprint_rule import AGREEMENT, WEIGHTS
+from spellmark.evidence.fingerprint_rule import AGREEMENT, FEATURE, FEATURES, WEIGHTS
 from spellmark.evidence.mark_evidence import Question
 from spellmark.evidence.mark_replay import MarkDisclosure, hear, replay
 from spellmark.evidence.mark_rule import DYNAMIC, MarkRun
@@ -65,6 +68,8 @@ from spellmark.training.architectures import build
 from spellmark.watermarks.dynamic import SCHEME as GUARD
 from spellmark.watermarks.dynamic import Guard, MarkParameters
 from spellmark.watermarks.dynamic.examine import signs_of
+from spellmark.watermarks.external_feature import SCHEME as FEATURE_SCHEME
+from spellmark.watermarks.external_feature import FeatureParameters
 from spellmark.watermarks.trigger import SCHEME as TRIGGER_SCHEME
 from spellmark.watermarks.trigger import TriggerParameters
 from tasks.lock import opened_key
@@ -146,6 +151,31 @@ TRIGGER_CARD = {
     "triggers": 96,
     "classes": 10,
     "test_images": 10_000,
+}
+
+
+def feature_key(number: int = 11, **choices: int) -> KeyFile:
+    """The key file of an external feature that fits CARD; `choices` are FeatureParameters."""
+    parameters = FeatureParameters(
+        **{
+            "classes": CARD.classes, "channels": CARD.channels, "height": CARD.height,
+            "width": CARD.width,
+        }
+        | choices
+    )  # fmt: skip
+    return KeyFile(
+        FEATURE_SCHEME, parameters.as_dict(), secret=bytes([number]) * 32, nonce=bytes(range(32))
+    )
+
+
+FEATURE_KEY = feature_key()
+FEATURE_CARD = {
+    "accuracy_before": 0.912,
+    "accuracy_after": 0.909,
+    "styled_before": 0.34,
+    "styled_after": 0.871,
+    "test_images": 10_000,
+    "scores": {"score_before": -2.31, "score": -0.12, "control": -2.5},
 }
 
 # How often the suspect is right under the true key (with keyed labels: gives the key's labels) and
@@ -306,6 +336,100 @@ def finished_trigger_run(
         suspect_description=_described(suspect),
     )
     ledger_sequence()
+    return run
+
+
+def queued_feature(
+    actor: Actor, *, version: Version | None = None, key: KeyFile = FEATURE_KEY
+) -> Protection:
+    """An external feature whose job waits for a worker."""
+    ensure_signing_keys()
+    commitment = commitment_create(
+        actor=actor,
+        version=version or published_version(actor),
+        digest=key.commitment(),
+        scheme=key.scheme,
+        parameters=key.parameters,
+    )
+    return feature_create(actor=actor, commitment=commitment, key=key, dataset="fashion-mnist")
+
+
+def finished_feature(
+    actor: Actor, *, version: Version | None = None, key: KeyFile = FEATURE_KEY
+) -> Protection:
+    """An external feature that was learnt, measured and entered in the log."""
+    row = queued_feature(actor, version=version, key=key)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "marked.safetensors"
+        path.write_bytes(model_file(description="styled"))
+        feature_finish(protection=row, job=claimed(row.job), marked=path, report_card=FEATURE_CARD)
+    ledger_sequence()
+    row.refresh_from_db()
+    return row
+
+
+# What the right class has left of its probability in the style and in a wrong one; innocents of the
+# pool score from -2 to -1.
+STYLED = {
+    "match": (0.9, 0.1), "no match": (0.15, 0.1), "inconclusive": (0.9, 0.9),
+}  # fmt: skip
+
+
+def finished_feature_run(
+    actor: Actor,
+    *,
+    verdict: str = "match",
+    feature: Protection | None = None,
+    suspect: Suspect | None = None,
+) -> Run:
+    """A run against an external feature that reached this verdict; by gradients for a file.
+
+    It is inconclusive because the suspect bears a wrong style as well.
+    """
+    if feature is None:
+        feature = finished_feature(actor, version=_protection(actor).source)
+    if not Reference.objects.filter(organisation=actor.organisation).count() >= 30:
+        reference_pool(actor, feature.source)
+    method = "external-feature-gradients" if suspect else FEATURE
+    run = services.run_create(
+        actor=actor, suspect=suspect or endpoint_suspect(actor), protection=feature,
+        key=FEATURE_KEY, method=method, probes=20,
+    )  # fmt: skip
+    pool: dict[Any, float | None] = {
+        one: -2 + (number % 10) / 9 for number, one in enumerate(sorted(run_pool(run)))
+    }
+    rule, seed, scores = services.run_rule(run), bytes.fromhex(run.seed), None
+    shares = (0.9, *(0.9 * left for left in STYLED[verdict]))
+    if run.method != FEATURE:
+        scores = (-0.1 if verdict == "match" else -1.5, -0.2)
+    else:
+        for number in range(3 * rule.probes):
+            probe, slot = divmod(number, 3)
+            label, share = probe % CARD.classes, shares[slot]
+            row = np.full(CARD.classes, (1 - share) / (CARD.classes - 1))
+            row[label] = share
+            exchange = Exchange(
+                number=number, probe=probe, image_index=probe, image_sha256="0" * 64, label=label,
+                first_slot=slot, request_sha256=sha256(b"request %d" % number).hexdigest(),
+                state="sent",
+            )  # fmt: skip
+            services.exchange_intend(run=run, exchange=exchange)
+            answer = json.dumps(row.tolist()).encode()
+            came = replace(
+                exchange, state="answered", status=200, seconds=0.02, level="probabilities",
+                answer_sha256=sha256(answer).hexdigest(), labels=(int(row.argmax()),),
+                probabilities=tuple(row.tolist()),
+            )  # fmt: skip
+            services.exchange_conclude(run=run, exchange=came, answer=answer)
+    told = FeatureDisclosure(seed, pool, pool, scores)
+    decision = replay_feature(rule, told, services.run_exchanges(run))
+    assert decision.verdict == verdict, decision.reason
+    fingerprint_run_finish(
+        run=run, job=claimed(run.job), decision=decision, disclosure=told, findings={},
+        suspect_description={"kind": run.suspect.kind},
+    )  # fmt: skip
+    ledger_sequence()
+    run.refresh_from_db()
     return run
 
 
@@ -485,6 +609,8 @@ def finished_run(actor: Actor, *, verdict: str = "match", **choices: object) -> 
         return finished_mark_run(actor, verdict=verdict)
     if choices.get("method") == TRIGGER:
         return finished_trigger_run(actor, verdict=verdict)
+    if choices.get("method") in FEATURES:
+        return finished_feature_run(actor, verdict=verdict)
     run = queued_run(actor, **choices)
     job = claimed(run.job)
     rule, seed = services.run_rule(run), bytes.fromhex(run.seed)
@@ -620,7 +746,8 @@ def model_file(*, description: str = "", card: ModelCard = CARD) -> bytes:
 def _protection(actor: Actor) -> Protection:
     """The organisation's own lock, made when it is first wanted."""
     made = Protection.objects.filter(organisation=actor.organisation, result__isnull=False)
-    return made.exclude(kind="trigger").first() or finished_protection(actor)
+    locks = made.exclude(kind__in=("trigger", "external-feature"))
+    return locks.first() or finished_protection(actor)
 
 
 def ask(

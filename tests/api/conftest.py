@@ -28,6 +28,7 @@ from tests.factories import (
     finished_unlock,
     guard_client,
     own_editor,
+    queued_feature,
     queued_trigger,
     reference_pool,
 )
@@ -196,6 +197,7 @@ def world(alice_actor) -> dict[str, Any]:
         "client_id": guard_client(alice_actor, guard).id,
         "guard_commitment_id": guard.commitment_id,
         "trigger_commitment_id": queued_trigger(alice_actor, version=version).commitment_id,
+        "feature_commitment_id": queued_feature(alice_actor, version=version).commitment_id,
         "suspect_id": run.suspect.id,
         "unlock_id": finished_unlock(alice_actor, run.protection).id,
         "editor_id": own_editor(alice_actor).id,

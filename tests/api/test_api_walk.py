@@ -14,7 +14,15 @@ from jobs.models import Job
 from protection.models import Editor, GuardClient, Protection, Unlock
 from registry.models import Model
 from tests.api.conftest import ALL, Api, error_of
-from tests.factories import GUARD_KEY, KEY, TRIGGER_KEY, editor_file, image_file, model_file
+from tests.factories import (
+    FEATURE_KEY,
+    GUARD_KEY,
+    KEY,
+    TRIGGER_KEY,
+    editor_file,
+    image_file,
+    model_file,
+)
 from verification.models import Run
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -41,7 +49,8 @@ VERIFIES = {
 # Their bodies name what is somebody's.
 NAMING = {
     (name, "post")
-    for name in ("key-locks", "prompt-locks", "guards", "trigger-watermarks", "references",
+    for name in ("key-locks", "prompt-locks", "guards", "trigger-watermarks", "external-features",
+                 "references",
                  "runs", "fingerprint-runs", "cases")
 }  # fmt: skip
 QUERIES = {
@@ -123,6 +132,10 @@ def _body(operation: Operation, world: dict[str, Any]) -> Any:
         ("trigger-watermarks", "post"): {
             "commitment": str(world["trigger_commitment_id"]),
             "key_file": json.loads(TRIGGER_KEY.dumps()), "dataset": "fashion-mnist",
+        },
+        ("external-features", "post"): {
+            "commitment": str(world["feature_commitment_id"]),
+            "key_file": json.loads(FEATURE_KEY.dumps()), "dataset": "fashion-mnist",
         },
         ("guard-rotation", "post"): {
             "commitment": str(world["guard_commitment_id"]), "key_file": guard_key,

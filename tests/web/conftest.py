@@ -33,6 +33,7 @@ class World:
     unlock: Unlock
     client: GuardClient
     trigger: Protection
+    feature: Protection
     run: Run
     reference: Reference
     case: Case
@@ -66,6 +67,9 @@ class World:
             "trigger": version,
             "trigger-start": {**version, "commitment_id": self.trigger.commitment_id},
             "trigger-page": {"protection_id": self.trigger.id},
+            "feature": version,
+            "feature-start": {**version, "commitment_id": self.feature.commitment_id},
+            "feature-page": {"protection_id": self.feature.id},
             "editor-upload": {"name": "editor.safetensors"},
             "editor-file": {"editor_id": self.editor.id},
             "unlock": {"protection_id": self.protection.id},
@@ -121,6 +125,7 @@ def world(alice: User, alice_actor: Actor) -> World:
         unlock=factories.finished_unlock(alice_actor, protection),
         client=factories.guard_client(alice_actor, guard),
         trigger=factories.finished_trigger(alice_actor, version=protection.source),
+        feature=factories.finished_feature(alice_actor, version=protection.source),
         run=run,
         reference=factories.reference_pool(alice_actor, protection.source, of_a_kind=1)[0],
         case=case,

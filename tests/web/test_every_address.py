@@ -27,7 +27,8 @@ AUDITED = {
 }  # fmt: skip
 FORMS = {
     "model-new", "lock", "lock-samples", "lock-start", "prompt-lock", "prompt-lock-trial",
-    "prompt-lock-sheet", "guard", "guard-start", "trigger", "trigger-start", "editor-new",
+    "prompt-lock-sheet", "guard", "guard-start", "trigger", "trigger-start", "feature",
+    "feature-start", "editor-new",
     "editor-file", "suspect-new", "run-new", "case-new", "fingerprint-new", "reference-new",
 }  # fmt: skip
 OWNERS = {"members", "tokens"}
