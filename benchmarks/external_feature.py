@@ -1,7 +1,7 @@
 """What an external feature tells of copies and of innocents: one owner, one key, one seed.
 
 A small residual network of Fashion-MNIST learns a secret style. It is then fine-tuned, pruned by
-60 % and fine-tuned, and extracted by probabilities and by labels. The scores of these copies stand
+60 % and fine-tuned, and extracted by its probabilities. The scores of these copies stand
 beside those of innocent models of every kind, by answers, by labels alone and by gradients, and all
 of it again under wrong styles. Trained networks are kept in an ignored folder.
 """
@@ -19,7 +19,6 @@ import torch
 from kept import CACHE
 from result import report
 
-from spellmark.attacks.extract import answers
 from spellmark.attacks.extract.removals import fine_tuned
 from spellmark.attacks.extract.training import Trainer
 from spellmark.attacks.prune import prune_and_tune
@@ -57,8 +56,7 @@ MEANING = {
     "owner": "the owner's model with the feature",
     "finetune": "copy, all layers trained on 3,000 other images",
     "prune60": "copy, 60 % of the weights gone, then trained so",
-    "extract_probabilities": "copy, made from answers to plain images",
-    "extract_labels": "copy, made from labels of plain images",
+    "extract": "copy, made from its probabilities for plain images",
     "left_out_accused": "innocents above the threshold of all the others",
     "wrong_style_accused": "copies above the threshold of a wrong style, of 4 styles each",
 }
@@ -140,10 +138,7 @@ class Bench:
             "prune60": self.kept(
                 "pr", CARD, lambda: prune_and_tune(owner[0], CARD, mine, share=0.6, **known)
             ),
-            "extract_probabilities": self.kept("ext", CARD, lambda: train(mine.images, told)),
-            "extract_labels": self.kept(
-                "extl", CARD, lambda: train(mine.images, answers.labels_only(told))
-            ),
+            "extract": self.kept("ext", CARD, lambda: train(mine.images, told)),
         }
 
     def innocents(self) -> list[tuple[str, Model]]:
