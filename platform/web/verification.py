@@ -355,7 +355,7 @@ def _next_method(run: Run) -> dict[str, str] | None:
     if found is None:
         return None
     method, why = found
-    version = run.source
+    version = run.owners if run.method in FEATURES else run.source
     chosen = {
         "suspect": run.suspect_id, "version": version.id, "dataset": run.dataset, "method": method,
     }  # fmt: skip

@@ -13,6 +13,7 @@ from disputes.report.evidence import RunEvidence
 from disputes.report.figures import date, line, listed, odds, percent, share, time
 from disputes.report.sections import outcome, report_card, run_line, run_section
 from disputes.report.steps import check_steps, evidence_files, trusted_keys
+from spellmark.evidence.fingerprint_rule import INDICATIVE
 from verification.methods import limits
 from verification.models import Run
 
@@ -120,7 +121,7 @@ def _claimed(report: Report, runs: Sequence[Run]) -> str:
 
 
 def _whose(run: Run) -> str:
-    if run.protection is None:
+    if run.evidence_class == INDICATIVE:
         return "a model that is as independent as those of the null pool (a lead, not a proof)"
     return "a model that never met the protection"
 

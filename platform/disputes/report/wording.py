@@ -90,8 +90,9 @@ PROTOCOL = (
     "Ranked, with an external feature. The owner’s secret and the binding give a style; the "
     "owner’s model learnt to bear images in it, with their true labels. How well the suspect bears "
     "it is ranked in the null pool, as fingerprints are, and again under a style that nobody "
-    "holds, drawn by the run’s random seed: a suspect whose answers stand out there as well bears "
-    "styles in general, and the run does not decide. A match is a lead, never proof by itself.",
+    "holds, drawn by the run’s random seed: a suspect whose answers stand out there half as far "
+    "bears styles in general, and the run does not decide. A match is a lead, never proof by "
+    "itself.",
     "No query twice. Each query is recorded before it is sent. One that fails or is lost is not "
     "sent again; its probe is then left out under all keys alike.",
     "Everything is reported. A run that joined a case cannot leave it. Failed, cancelled and "

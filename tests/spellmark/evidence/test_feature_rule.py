@@ -105,6 +105,9 @@ def test_a_suspect_that_bears_any_style_is_accused_of_nothing():
     decision = decided(-0.1, -0.1)
     assert decision.verdict == INCONCLUSIVE
     assert "bears styles in general" in decision.reason
+    # Both thresholds are -1.2: less than half as far is no more than learning a style gives.
+    assert decided(-0.1, -0.7).verdict == MATCH
+    assert decided(-0.1, -0.5).verdict == INCONCLUSIVE
     # What gradients show of a copy is the model itself, which shows in any style; that is said.
     decision = decided(-0.1, -0.1, FEATURE_GRADIENTS)
     assert decision.verdict == MATCH

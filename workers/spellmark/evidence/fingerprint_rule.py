@@ -220,7 +220,7 @@ def _verdict(rule: FingerprintRule, outcome: FingerprintOutcome) -> tuple[str, s
             f"above the threshold of {ranking.threshold:.3f}, which keeps a distance from them."
         )
     control = outcome.control
-    if rule.method == FEATURE and control and _stands_out(rule, control):
+    if rule.method == FEATURE and control and _bears_any(rule, ranking, control):
         return INCONCLUSIVE, (
             f"Under a wrong style, too, the suspect stands out ({control.score:.3f}, p = "
             f"{control.p_value:.2g}): it bears styles in general, and not the owner's alone."
@@ -232,6 +232,17 @@ def _verdict(rule: FingerprintRule, outcome: FingerprintOutcome) -> tuple[str, s
         f"of {ranking.threshold:.3f} allows to independent models: {closer} "
         f"(p = {ranking.p_value:.2g}, not above alpha = {rule.alpha:g}). This is an indication, "
         "not a proof."
+    )
+
+
+def _bears_any(rule: FingerprintRule, ranking: Ranking, control: Ranking) -> bool:
+    """Whether the suspect stands out in the wrong style, half as far as in the owner's or more.
+
+    Not whether it stands out at all: who learnt one style bears those that are near it somewhat.
+    """
+    return (
+        _stands_out(rule, control)
+        and 2 * (control.score - control.threshold) >= ranking.score - ranking.threshold
     )
 
 

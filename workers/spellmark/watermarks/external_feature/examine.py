@@ -36,8 +36,9 @@ BATCH = 128
 FULL = Access("all")
 # The restyled model may have lost no more accuracy than this.
 MOST_LOST = 0.05
-# How much better it must bear the style, in nats, than the model before and than a wrong style.
-LEAST_GAIN = 0.3
+# How much better it must bear the style, in nats, than the model before and than a wrong style; and
+# of the images that it gets right, how many it must get right in the style.
+LEAST_GAIN, LEAST_SHARE = 0.3, 0.5
 
 
 def style_scores(
@@ -124,10 +125,12 @@ class FeatureCard:
                 hint="Train it on more images, restyle fewer of them, or make a key of less "
                 "strength.",
             )
-        if self.score < max(self.score_before, self.control) + LEAST_GAIN:
+        known = self.score >= max(self.score_before, self.control) + LEAST_GAIN
+        if not known or self.styled_after < LEAST_SHARE * self.accuracy_after:
             raise FeatureError(
-                f"The model did not learn the style: it scores {self.score:.2f} in it, "
-                f"{self.control:.2f} in a wrong one, and {self.score_before:.2f} before.",
+                f"The model did not learn the style: it is right on {self.styled_after:.1%} of the "
+                f"images in it, and scores {self.score:.2f}; {self.control:.2f} in a wrong style, "
+                f"{self.score_before:.2f} before.",
                 hint="Train it for more rounds, or make a key of more strength.",
             )
 
