@@ -384,7 +384,8 @@ def finished_feature_run(
 ) -> Run:
     """A run against an external feature that reached this verdict; by gradients for a file.
 
-    It is inconclusive because the suspect bears a wrong style as well.
+    It is inconclusive because the suspect bears a wrong style as well, or, by gradients, because it
+    is closer than innocents but not above the threshold.
     """
     if feature is None:
         feature = finished_feature(actor, version=_protection(actor).source)
@@ -401,7 +402,8 @@ def finished_feature_run(
     rule, seed, scores = services.run_rule(run), bytes.fromhex(run.seed), None
     shares = (0.9, *(0.9 * left for left in STYLED[verdict]))
     if run.method != FEATURE:
-        scores = (-0.1 if verdict == "match" else -1.5, -0.2)
+        # Innocents' best is -1, and the threshold -0.5.
+        scores = {"match": -0.1, "no match": -1.5, "inconclusive": -0.7}[verdict], -0.2
     else:
         for number in range(3 * rule.probes):
             probe, slot = divmod(number, 3)
@@ -426,7 +428,9 @@ def finished_feature_run(
     assert decision.verdict == verdict, decision.reason
     fingerprint_run_finish(
         run=run, job=claimed(run.job), decision=decision, disclosure=told, findings={},
-        suspect_description={"kind": run.suspect.kind},
+        suspect_description={"kind": "file", "sha256": suspect.sha256}
+        if suspect
+        else _described(run.suspect),
     )  # fmt: skip
     ledger_sequence()
     run.refresh_from_db()
@@ -485,6 +489,13 @@ def endpoint_suspect(actor: Actor, *, name: str = "suspect") -> Suspect:
     """An endpoint where nobody listens."""
     config = {"url": "http://127.0.0.1:9", "model": name, "classes": CARD.classes}
     return services.suspect_endpoint_create(actor=actor, name=name, config=config)
+
+
+def file_suspect(actor: Actor, *, name: str = "file") -> Suspect:
+    """A model file that nobody has trained."""
+    return services.suspect_file_create(
+        actor=actor, name=name, chunks=[model_file(description=name)]
+    )
 
 
 def queued_run(
@@ -610,7 +621,10 @@ def finished_run(actor: Actor, *, verdict: str = "match", **choices: object) -> 
     if choices.get("method") == TRIGGER:
         return finished_trigger_run(actor, verdict=verdict)
     if choices.get("method") in FEATURES:
-        return finished_feature_run(actor, verdict=verdict)
+        by_gradients = choices["method"] != FEATURE
+        return finished_feature_run(
+            actor, verdict=verdict, suspect=file_suspect(actor) if by_gradients else None
+        )
     run = queued_run(actor, **choices)
     job = claimed(run.job)
     rule, seed = services.run_rule(run), bytes.fromhex(run.seed)

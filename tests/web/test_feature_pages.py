@@ -12,7 +12,6 @@ from protection.models import Protection
 from protection.services import attacks_create
 from registry.models import Commitment
 from tests import factories
-from tests.verification.test_fingerprints import file_suspect
 from verification.models import Run
 
 KEY = factories.FEATURE_KEY
@@ -160,7 +159,7 @@ def test_the_page_of_a_run_says_what_was_found(as_alice, alice_actor, feature, v
 
 
 def test_the_page_of_a_file_says_what_its_gradients_show(as_alice, alice_actor, feature):
-    suspect = file_suspect(alice_actor)
+    suspect = factories.file_suspect(alice_actor)
     run = factories.finished_feature_run(alice_actor, feature=feature, suspect=suspect)
     page = text(as_alice.get(reverse("web:run", args=[run.id])))
     for words in (
