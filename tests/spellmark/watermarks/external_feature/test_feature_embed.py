@@ -28,6 +28,9 @@ CARD = ModelCard(
 PARAMETERS = FeatureParameters(classes=10, channels=1, height=14, width=14)
 NONCE = b"\1" * 32
 
+# Trains small networks.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data():
