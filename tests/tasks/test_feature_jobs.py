@@ -53,7 +53,7 @@ def _small_networks(monkeypatch):
 
 def grown(actor, version):
     job = references.pool_grow(
-        actor=actor, version=version, dataset="small", images=600, of_a_kind=10, epochs=6
+        actor=actor, version=version, dataset="small", images=600, of_a_kind=10, epochs=14
     )
     tasks.run_job(str(job.id))
     job.refresh_from_db()

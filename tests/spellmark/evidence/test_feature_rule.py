@@ -146,6 +146,18 @@ def test_too_few_whole_answers_and_one_class_decide_nothing():
     assert "same class" in decision.reason
 
 
+def test_a_suspect_that_knows_nothing_bears_no_style():
+    # Nearly uniform answers lose nothing in any style, so their score is near zero: the best.
+    weak = answers(0.2501)
+    # An easy wrong style, in which everybody does as well, would not give it away.
+    rule, easy = a_rule(), told(control=dict.fromkeys(POOL, 0.1))
+    decision = replay(rule, easy, exchanges(weak, weak, weak))
+    assert decision.verdict == INCONCLUSIVE
+    assert "of both" in decision.reason
+    lost = replay(rule, told(), exchanges(answers(0.9), answers(0.3, 1), answers(0.1, 2)))
+    assert lost.verdict != MATCH
+
+
 def test_a_score_is_the_mean_of_log_ratios_or_of_right_answers():
     labels = [0, 1]
     plain, styled = [(0.8, 0.2), (0.5, 0.5)], [(0.4, 0.6), (0.0, 1.0)]

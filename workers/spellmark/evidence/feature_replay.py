@@ -97,7 +97,7 @@ def _by_answers(
     plain, styled, control = (
         [slots[slot] for _, slots in probes.values()] for slot in (PLAIN, STYLED, CONTROL)
     )
-    seen = {max(range(len(row)), key=row.__getitem__) for row in plain}
+    seen = {_best(row) for row in plain}
     return decide(
         rule,
         style_score(labels, plain, styled, access),
@@ -106,4 +106,13 @@ def _by_answers(
         access=str(access),
         classes_seen=len(seen),
         control=(style_score(labels, plain, control, access), wrong),
+        right=min(_right(labels, plain), _right(labels, styled)),
     )
+
+
+def _right(labels: Sequence[int], rows: Sequence[Sequence[float]]) -> float:
+    return sum(_best(row) == label for label, row in zip(labels, rows, strict=True)) / len(rows)
+
+
+def _best(row: Sequence[float]) -> int:
+    return max(range(len(row)), key=row.__getitem__)

@@ -31,6 +31,8 @@ LEAST_COMPARABLE = 19
 LEAST_PROBES = 20
 # An external feature's image is asked plain, in the style, and in a wrong style.
 FEATURE_QUESTIONS = 3
+# Whoever is right on fewer of them, plain or in the style, bears no style: he knows nothing.
+LEAST_RIGHT = 0.5
 
 
 class FingerprintRuleError(SpellmarkError):
@@ -131,7 +133,8 @@ class FingerprintOutcome:
     score: of the suspect, higher for closer; None where it cannot be told. ranking: in the pool.
     answered: probes. access: what the suspect showed. classes_seen: that it named. control: of an
     external feature, where the same suspect stands under a wrong style. By answers that should be
-    anywhere; by gradients a copy stands out in any style.
+    anywhere; by gradients a copy stands out in any style. right: of an external feature by answers,
+    the share of images that the suspect gets right, plain or in the style, the smaller of the two.
     """
 
     score: float | None
@@ -140,6 +143,7 @@ class FingerprintOutcome:
     access: str
     classes_seen: int
     control: Ranking | None = None
+    right: float = 1.0
 
     @property
     def statistic(self) -> float | None:
@@ -170,10 +174,12 @@ def decide(
     access: str = "weights",
     classes_seen: int = 0,
     control: tuple[float, Sequence[Scored]] | None = None,
+    right: float = 1.0,
 ) -> FingerprintDecision:
     """The verdict on a suspect's score; None for one that cannot be compared.
 
-    control: of an external feature, the suspect's score under a wrong style, and the pool's.
+    control, right: of an external feature, the suspect's score under a wrong style and the pool's,
+    and see FingerprintOutcome.
     """
     comparable = any(one.score is not None and one.half == "calibrate" for one in pool)
     ranking = None
@@ -181,7 +187,7 @@ def decide(
         ranking = rank(score, pool, margin=rule.margin)
         score = ranking.score
     wrong = rank(*control, margin=rule.margin) if control else None
-    outcome = FingerprintOutcome(score, ranking, answered, access, classes_seen, wrong)
+    outcome = FingerprintOutcome(score, ranking, answered, access, classes_seen, wrong, right)
     return FingerprintDecision(*_verdict(rule, outcome), outcome)
 
 
@@ -220,6 +226,12 @@ def _verdict(rule: FingerprintRule, outcome: FingerprintOutcome) -> tuple[str, s
             f"above the threshold of {ranking.threshold:.3f}, which keeps a distance from them."
         )
     control = outcome.control
+    if outcome.right < LEAST_RIGHT:
+        return INCONCLUSIVE, (
+            f"The suspect is right on {outcome.right:.0%} of the images, as they are or in the "
+            f"style; the rule asks for {LEAST_RIGHT:.0%} of both. Who knows little loses little "
+            "in any style."
+        )
     if rule.method == FEATURE and control and _bears_any(rule, ranking, control):
         return INCONCLUSIVE, (
             f"Under a wrong style, too, the suspect stands out ({control.score:.3f}, p = "
