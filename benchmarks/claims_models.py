@@ -59,7 +59,7 @@ class Size:
     owners: int = 3
     images: int = 5_000
     epochs: int = 5
-    pool: int = 16
+    pool: int = 20
     innocents: int = 20
     thieves: int = 4
     attacks: tuple[str, ...] = ()
@@ -131,7 +131,10 @@ class Makers:
         for place, kind in enumerate(KINDS):
             for number in range(of_a_kind):
                 seed = first_seed + 1000 * place + number
-                alike = kind == SAME_ARCHITECTURE or (kind == OTHER_DATA and number % 2 == 0)
+                # The pool's other-data models are all built like the owner's, for the weights.
+                alike = kind == SAME_ARCHITECTURE or (
+                    kind == OTHER_DATA and (use == "pool" or number % 2 == 0)
+                )
                 card = CARD
                 if not alike:
                     architecture, config = ARCHITECTURES[number % len(ARCHITECTURES)]
