@@ -392,7 +392,7 @@ def finished_feature_run(
             organisation=actor.organisation, kind="external-feature", result__isnull=False
         )
         feature = made.first() or finished_feature(actor, version=_protection(actor).source)
-    if not Reference.objects.filter(organisation=actor.organisation).count() >= 30:
+    if not Reference.objects.filter(organisation=actor.organisation).count() >= 57:
         reference_pool(actor, feature.source)
     method = "external-feature-gradients" if suspect else FEATURE
     run = services.run_create(
@@ -526,7 +526,7 @@ def queued_run(
 
 
 def reference_pool(
-    actor: Actor, version: Version, *, of_a_kind: int = 10, dataset: str = "fashion-mnist"
+    actor: Actor, version: Version, *, of_a_kind: int = 19, dataset: str = "fashion-mnist"
 ) -> list[Reference]:
     """A null pool that nobody has trained."""
     job = pool_grow(actor=actor, version=version, dataset=dataset, of_a_kind=of_a_kind)

@@ -16,7 +16,7 @@ from spellmark.evidence.fingerprint_rule import (
 from spellmark.evidence.null_pool import Reference, digest
 from verification.models import Reference as ReferenceRow
 from verification.models import Suspect
-from verification.references import PoolError, pool_of, trained
+from verification.references import PoolError, fewest_of_a_kind, pool_of
 
 USUAL_FEATURE_PROBES = 100
 
@@ -59,7 +59,7 @@ def feature_rule(
     rule = FingerprintRule(
         method=method or FEATURE,
         alpha=MOST_ALPHA if alpha is None else alpha,
-        models=trained(pool),
+        of_a_kind=fewest_of_a_kind(pool),
         pool_sha256=digest(pool),
         probes=asked,
         minimum_probes=max(LEAST_PROBES, asked // 4),

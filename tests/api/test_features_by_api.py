@@ -47,14 +47,14 @@ def test_a_run_is_ranked_in_the_pool(api, alice_actor):
     row = finished_feature(alice_actor)
     suspect = endpoint_suspect(alice_actor)
     wanted = {"suspect": str(suspect.id), "protection": str(row.id), "key_file": KEY_FILE}
-    assert "this rule needs 30" in error_of(api.post("runs", wanted))["message"]
+    assert "this rule needs 19 of each" in error_of(api.post("runs", wanted))["message"]
     reference_pool(alice_actor, row.result)
     told = api.post("runs", wanted).json()
     rule = told["rule"]
     assert (told["method"], told["evidence_class"]) == ("external-feature", "indicative")
-    assert (rule["alpha"], rule["probes"], rule["models"]) == (0.05, 100, 30)
+    assert (rule["alpha"], rule["probes"], rule["of_a_kind"]) == (0.05, 100, 19)
     error = error_of(api.post("runs", {**wanted, "alpha": 0.01}))
-    assert "this rule needs 99" in error["message"]
+    assert "this rule needs 99 of each" in error["message"]
     error = error_of(api.post("runs", {**wanted, "query_cap": 299}))
     assert "take 300 requests" in error["message"]
     error = error_of(api.post("runs", {**wanted, "method": "trigger-watermark"}))

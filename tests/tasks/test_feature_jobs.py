@@ -53,7 +53,7 @@ def _small_networks(monkeypatch):
 
 def grown(actor, version):
     job = references.pool_grow(
-        actor=actor, version=version, dataset="small", images=600, of_a_kind=10, epochs=14
+        actor=actor, version=version, dataset="small", images=600, of_a_kind=19, epochs=14
     )
     tasks.run_job(str(job.id))
     job.refresh_from_db()
@@ -111,7 +111,7 @@ def test_a_copy_bears_the_style_and_innocents_do_not(alice_actor, tmp_path):
     run = ran(alice_actor, row, copy, probes=50)
     assert (run.method, run.evidence_class) == ("external-feature", "indicative")
     assert run.verdict == "match", run.reason
-    assert run.p_value == 1 / 31
+    assert run.p_value == 1 / 20
     assert run.exchanges.count() == 150 == 3 * run.answered_probes
     assert run.findings["control"]["score"] < run.score
     header, exchanges = read(run_bundle(run).transcript)

@@ -117,7 +117,9 @@ def test_the_rule_stands_on_the_page_and_a_run_needs_a_pool(as_alice, alice_acto
     suspect = factories.endpoint_suspect(alice_actor)
     sent = {"suspect": suspect.id, "protection": feature.id, "batch": 1000, "decoys": 999}
     page = text(as_alice.get(reverse("web:run-new"), {"protection": feature.id}))
-    assert "holds 0 models that the platform trained, and this rule needs 30" in page
+    assert (
+        "holds 0 models of a kind that the platform trained, and this rule needs 19 of each" in page
+    )
     # References of the version before count.
     factories.reference_pool(alice_actor, feature.source)
     page = text(as_alice.get(reverse("web:run-new"), {"protection": feature.id}))
@@ -136,7 +138,7 @@ def test_the_rule_stands_on_the_page_and_a_run_needs_a_pool(as_alice, alice_acto
     response = as_alice.post(reverse("web:run-new"), sent | {"key_file": upload()})
     run = Run.objects.get()
     assert response["Location"] == reverse("web:run", args=[run.id])
-    assert (run.evidence_class, len(run.pool), run.batch) == ("indicative", 30, 1)
+    assert (run.evidence_class, len(run.pool), run.batch) == ("indicative", 57, 1)
 
 
 @pytest.mark.parametrize(

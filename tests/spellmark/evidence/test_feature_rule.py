@@ -36,16 +36,16 @@ from spellmark.watermarks.external_feature.examine import style_scores
 NONCE = bytes(range(32))
 CLASSES, PROBES = 4, 40
 POOL = {
-    Reference(kind, sha256(f"{kind} {number}".encode()).hexdigest()): -1.5 + number / 50
+    Reference(kind, sha256(f"{kind} {number}".encode()).hexdigest()): -1.5 + number / 100
     for kind in KINDS
-    for number in range(10)
+    for number in range(19)
 }
 
 
 def a_rule(method=FEATURE, **choices) -> FingerprintRule:
     return FingerprintRule(
         **{
-            "method": method, "models": len(POOL), "pool_sha256": digest(POOL), "probes": PROBES,
+            "method": method, "of_a_kind": 19, "pool_sha256": digest(POOL), "probes": PROBES,
             "classes": CLASSES,
         } | choices
     )  # fmt: skip
@@ -91,7 +91,7 @@ def told(**choices):
 
 
 @pytest.mark.parametrize(
-    ("score", "verdict"), [(-0.1, MATCH), (-1.25, INCONCLUSIVE), (-1.4, NO_MATCH), (-3, NO_MATCH)]
+    ("score", "verdict"), [(-0.1, MATCH), (-1.3, INCONCLUSIVE), (-1.4, NO_MATCH), (-3, NO_MATCH)]
 )
 @pytest.mark.parametrize("method", [FEATURE, FEATURE_GRADIENTS])
 def test_verdicts(score, verdict, method):
@@ -105,7 +105,7 @@ def test_a_suspect_that_bears_any_style_is_accused_of_nothing():
     decision = decided(-0.1, -0.1)
     assert decision.verdict == INCONCLUSIVE
     assert "bears styles in general" in decision.reason
-    # Both thresholds are -1.2: less than half as far is no more than learning a style gives.
+    # Both thresholds are the same: less than half as far is no more than learning a style gives.
     assert decided(-0.1, -0.7).verdict == MATCH
     assert decided(-0.1, -0.5).verdict == INCONCLUSIVE
     # What gradients show of a copy is the model itself, which shows in any style; that is said.
@@ -131,8 +131,8 @@ def test_what_a_rule_demands():
     for method in (FEATURE, FEATURE_GRADIENTS):
         with pytest.raises(FingerprintRuleError, match="Require at least 20"):
             a_rule(method, probes=19)
-        with pytest.raises(FingerprintRuleError, match="this rule needs 30"):
-            a_rule(method, models=29)
+        with pytest.raises(FingerprintRuleError, match="this rule needs 19 of each"):
+            a_rule(method, of_a_kind=18)
 
 
 def test_too_few_whole_answers_and_one_class_decide_nothing():
@@ -207,7 +207,7 @@ def test_outsiders_redo_a_run_from_its_transcript(labels_only):
     found = recompute(lines)
     assert found["method"] == FEATURE
     assert found["statistic"] == decision.outcome.score
-    assert found["pValue"] == 1 / 31
+    assert found["pValue"] == 1 / 20
     assert found["queries"] == 3 * PROBES
 
 
@@ -215,7 +215,7 @@ def test_outsiders_redo_a_run_by_gradients_from_what_is_told():
     rule = a_rule(FEATURE_GRADIENTS)
     header = {"rule": asdict(rule), "seed": NONCE.hex(), **told(scores=(-0.1, -2.0)).as_dict()}
     found = recompute(transcript.write(header, []))
-    assert (found["statistic"], found["pValue"], found["queries"]) == (-0.1, 1 / 31, 0)
+    assert (found["statistic"], found["pValue"], found["queries"]) == (-0.1, 1 / 20, 0)
 
 
 @pytest.mark.parametrize("method", [FEATURE, FEATURE_GRADIENTS])
