@@ -436,7 +436,7 @@ def finished_fingerprint_run(
     run = queued_fingerprint_run(actor, **choices)
     pool = run_pool(run)
     scores: dict[Any, float | None] = {
-        one: 0.4 + 0.2 * (number % 10) / 9 for number, one in enumerate(sorted(pool))
+        one: 0.4 + 0.2 * (number % 10 / 9) ** 3 for number, one in enumerate(sorted(pool))
     }
     if void:
         tested = next(one for one, half in split(pool, bytes.fromhex(run.seed)).items()
@@ -608,9 +608,9 @@ def claimed(job: Job) -> Job:
     return held
 
 
-def model_file(*, description: str = "", card: ModelCard = CARD) -> bytes:
-    """A safetensors file with a card, whose weights nobody has trained."""
-    card = replace(card, description=description)
+def model_file(*, description: str = "", card: ModelCard | None = None) -> bytes:
+    """A safetensors file with a card, CARD where none is given, whose weights nobody trained."""
+    card = replace(card or CARD, description=description)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         weights.save(build(card), card, path)

@@ -50,6 +50,7 @@ class World:
             "alias-delete": {"name": "robin", "alias": "production"},
             "version-new": {"name": "robin"},
             "version": version,
+            "signature": version,
             "upload": {"name": "robin", "number": self.draft.number},
             "file": {**version, "file": "model.safetensors"},
             "publish": {"name": "robin", "number": self.draft.number},
