@@ -48,12 +48,16 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     begin = time.process_time()
-    name = "small-mlp" if options.quick else "small-resnet"
-    sizes, card = QUICK if options.quick else FULL, ModelCard(architecture=name, **CARD)
-    world = make_world(card, datasets.load("fashion-mnist"), sizes)
+    sizes, card = QUICK if options.quick else FULL, ModelCard(architecture="small-mlp", **CARD)
+    world = make_world(
+        card,
+        datasets.load("fashion-mnist"),
+        sizes,
+        progress=lambda _, step: print(step, flush=True),
+    )
     honest = world.loud.decision.verdict
     assert world.court.verify(world.loud.bundle).passed
-    found = run_forgeries(world, progress=lambda _, step: print(step, flush=True))
+    found = run_forgeries(world, progress=_tell)
     _show(found)
     sets = [one for one in found if one.name == "adversarial images"]
     figures: dict[str, Any] = {
@@ -71,6 +75,10 @@ def main() -> None:
         "table": [asdict(one) for one in found],
     }
     report("forged_claims", figures, MEANING, quick=options.quick)
+
+
+def _tell(share: float, step: str) -> None:
+    print(step, flush=True)
 
 
 def _show(found: list[Forgery]) -> None:

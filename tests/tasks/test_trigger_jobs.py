@@ -52,11 +52,11 @@ def no_heartbeat(monkeypatch) -> None:
     monkeypatch.setattr("tasks.work.BEAT_SECONDS", 3600)
 
 
-def marked(actor, folder, *, epochs: int = 8, **choices: int):
-    """A trigger watermark in an innocent model, and its key file."""
+def marked(actor, folder, *, epochs: int = 8, model=None, **choices: int):
+    """A trigger watermark in an innocent model, or in this one, and its key file."""
     ensure_signing_keys()
     path, key = folder / "model.safetensors", factories.trigger_key(**choices)
-    weights.save(innocent(), CARD, path)
+    weights.save(model or innocent(), CARD, path)
     version = version_create(actor=actor, model=model_create(actor=actor, name="robin"))
     file_upload(actor=actor, version=version, name=path.name, chunks=[path.read_bytes()])
     version = version_publish(actor=actor, version=version)
@@ -171,6 +171,23 @@ def test_the_null_pool_is_asked_the_same_and_one_that_passes_makes_it_void(
     # One that somebody brought is not asked: it may be a copy.
     Reference.objects.filter(number=0).update(source="uploaded", job=None)
     assert services.rule_for(row).models == 5
+
+
+def test_who_registers_a_stolen_model_later_cannot_accuse_its_owner(
+    alice_actor, charlie_actor, tmp_path
+):
+    hers, her_key = marked(alice_actor, tmp_path)
+    stolen, _ = result_of(hers)
+    his, his_key = marked(charlie_actor, tmp_path, model=stolen, number=10)
+    assert his.job.state == Job.State.SUCCEEDED, his.job.error
+
+    original = suspect_of(charlie_actor, result_of(hers)[0], tmp_path)
+    claim = ran(charlie_actor, his, his_key, original)
+    assert claim.verdict == "no match"
+    copy = suspect_of(alice_actor, result_of(his)[0], tmp_path)
+    answer = ran(alice_actor, hers, her_key, copy)
+    assert answer.verdict == "match"
+    assert answer.registration_index < claim.registration_index
 
 
 def verify_registration(body):

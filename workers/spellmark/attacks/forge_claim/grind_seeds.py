@@ -23,7 +23,7 @@ def forge(world: World) -> list[Forgery]:
     """
     suspect = world.innocents[-1]
     # No more triggers than a run opens: the rest would be derived for nothing.
-    parameters = replace(world.parameters, triggers=64, queries=64)
+    parameters = replace(world.parameters, triggers=world.parameters.queries)
     outcomes, smallest = [], []
     for _ in range(world.sizes.secrets):
         commitment = world.court.commit(OWNER, new_key(parameters))

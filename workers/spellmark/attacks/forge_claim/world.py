@@ -20,10 +20,10 @@ from spellmark.watermarks.trigger.embed import embed
 ACCUSER = "accuser"
 
 OTHERS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("small-resnet", {"width": 8}),
     ("small-mlp", {"width": 128}),
+    ("small-cnn", {"width": 12}),
     ("small-resnet", {"width": 12}),
-    ("small-cnn", {"width": 16}),
-    ("small-mlp", {"width": 256}),
 )
 
 
@@ -50,7 +50,7 @@ class Sizes:
     poisoned: int
 
 
-FULL = Sizes(2500, 3, 10, 10, 9, 9, 192, 10, 10_000, 256, 32, 3)
+FULL = Sizes(2000, 2, 10, 10, 6, 6, 96, 8, 10_000, 192, 32, 2)
 QUICK = Sizes(1000, 2, 10, 3, 3, 3, 96, 6, 300, 144, 32, 1)
 
 
@@ -90,7 +90,7 @@ def make_world(
 ) -> World:
     """Train everybody. data: twice `sizes.images` training images at least."""
     own, other = data.train[: sizes.images], data.train[sizes.images : 2 * sizes.images]
-    models = sizes.references + sizes.innocents + sizes.pool + 2
+    models = sizes.references + sizes.innocents + sizes.pool + 1
     made: list[Model] = []
 
     def trained(card: ModelCard, part: Split) -> Model:
@@ -109,10 +109,7 @@ def make_world(
             yield trained(theirs, own if kind else other)
 
     unmarked = trained(card, own)
-    references, innocents, pool = (
-        list(several(count)) for count in (sizes.references, sizes.innocents, sizes.pool)
-    )
-    court = Court(data.test[:1000], pool)
+    court = Court(data.test[:1000])
     parameters = replace(
         recommended(card.classes, card.channels, card.height, card.width),
         triggers=sizes.triggers, queries=sizes.queries,
@@ -122,6 +119,9 @@ def make_world(
     recipe = Recipe(epochs=sizes.mark_epochs, seed=seed)
     marked = Model(embed(deepcopy(unmarked.net), card, own, key, recipe), card)
     claim = court.register(ACCUSER, commitment, key.tree.root, marked=marked, unmarked=unmarked)
+    references, innocents, court.pool = (
+        list(several(count)) for count in (sizes.references, sizes.innocents, sizes.pool)
+    )
     silent, loud = court.hear(claim, innocents[0]), court.hear(claim, marked)
     return World(
         court, claim, silent, loud, references, innocents, own, data.test[1000:], sizes, seed
