@@ -51,8 +51,7 @@ from spellmark.evidence.mark_rule import DYNAMIC, MarkRun
 from spellmark.evidence.null_pool import KINDS, SAME_ARCHITECTURE, split
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_leaves import draw_leaves
-from spellmark.evidence.trigger_replay import TriggerDisclosure
-from spellmark.evidence.trigger_replay import replay as replay_triggers
+from spellmark.evidence.trigger_replay import TriggerDisclosure, replay_with_pool
 from spellmark.evidence.trigger_rule import TRIGGER, TriggerRun
 from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
 from spellmark.locks.prompt_lock.parameters import PromptLockParameters
@@ -296,13 +295,14 @@ def finished_trigger_run(
     exchanges = services.run_exchanges(run)
     openings = {one.image_index: key.opening(one.image_index) for one in exchanges}
     told = TriggerDisclosure(seed, key.tree.root, key.owner, openings)
-    decision = replay_triggers(rule, told, exchanges)
+    decision, pool = replay_with_pool(rule, told, exchanges)
     assert decision.verdict == verdict, decision.reason
     services.run_finish(
         run=run,
         job=job,
         decision=decision,
         disclosure=told,
+        pool=pool,
         suspect_description=_described(suspect),
     )
     ledger_sequence()

@@ -41,6 +41,7 @@ from spellmark.evidence.keyed_label_test import smallest_p as keyed_label_floor
 from spellmark.evidence.mark_replay import MarkDisclosure
 from spellmark.evidence.mark_rule import DYNAMIC, MarkDecision, MarkOutcome, MarkRule
 from spellmark.evidence.random_key_test import smallest_p as random_key_floor
+from spellmark.evidence.trigger_pool import PoolControl
 from spellmark.evidence.trigger_replay import TriggerDisclosure
 from spellmark.evidence.trigger_rule import (
     TRIGGER,
@@ -57,7 +58,7 @@ from spellmark.suspects.open_inference import OpenInferenceConfig
 from spellmark.watermarks.dynamic.examine import rule_for as guard_rule
 from verification.methods import limits
 from verification.models import Exchange, Run, Suspect
-from verification.triggers import hold_triggers, trigger_rule
+from verification.triggers import hold_triggers, trigger_pool, trigger_rule
 
 RUN_JOB = "verification-run"
 VERIFIED = "verified"
@@ -274,9 +275,17 @@ def run_create(
         seed=secrets.token_hex(32),
         registration_index=index,
         registration_digest=digest,
+        pool=_pool_rows(protection, rule),
         job=job,
         created_by=actor.name,
     )
+
+
+def _pool_rows(protection: Protection, rule: Rule) -> list[dict[str, str]] | None:
+    """The null pool of a trigger run, fixed with its rule."""
+    if not isinstance(rule, TriggerRule):
+        return None
+    return [asdict(one) for one in trigger_pool(protection)]
 
 
 def _check_classes(suspect: Suspect, rule: MarkRule | TriggerRule) -> None:
@@ -344,8 +353,12 @@ def run_finish(
     decision: Decision | MarkDecision | TriggerDecision,
     disclosure: Disclosure | MarkDisclosure | TriggerDisclosure,
     suspect_description: Mapping[str, Any],
+    pool: PoolControl | None = None,
 ) -> None:
-    """Write the verdict, its transcript and its certificate, and end the job."""
+    """Write the verdict, its transcript and its certificate, and end the job.
+
+    pool: what asking the null pool came to; of trigger watermarks alone.
+    """
     exchanges, outcome = run_exchanges(run), decision.outcome
     body = transcript.write(_header(run, disclosure, suspect_description), exchanges)
     transcript_sha256 = storage.put(body)
@@ -355,6 +368,8 @@ def run_finish(
         run.verdict, run.reason = decision.verdict, decision.reason
         run.statistic, run.p_value = outcome.statistic, outcome.p_value
         _keep_outcome(run, outcome)
+        if pool is not None:
+            run.findings = pool.as_dict()
         if not run.access_level:
             run.access_level = " and ".join(sorted(levels)) or "none"
         run.transcript_sha256 = transcript_sha256
@@ -514,8 +529,10 @@ def _client_told(run: Run) -> dict[str, str]:
     }
 
 
-def _root_told(run: Run, rule: Rule) -> dict[str, str | int]:
-    """What the triggers were registered under, and how the false-positive rate is shared out."""
+def _root_told(run: Run, rule: Rule) -> dict[str, Any]:
+    """What the triggers were registered under, how the false-positive rate is shared out, and what
+    the null pool said.
+    """
     if not isinstance(rule, TriggerRule):
         return {}
     return {
@@ -523,6 +540,7 @@ def _root_told(run: Run, rule: Rule) -> dict[str, str | int]:
         "triggerRoot": run.protection.settings["root"],
         "registrationNumber": rule.registration,
         "runNumber": rule.run,
+        "nullPool": run.findings,
     }
 
 

@@ -235,6 +235,9 @@ def test_it_refuses_a_raw_answer_that_nobody_gave():
         ({"statistic": None}, "statistic 2.5, but its transcript gives None"),
         ({"pValue": 1e-3}, "pValue 1e-07, but its transcript gives 0.001"),
         ({"queries": 3}, "2 queries, but its transcript has 3"),
+        ({"verdict": "no match"}, "'match', but its transcript gives 'no match'"),
+        ({"told": {"rate": 0.1}}, "The certificate's rate is not the one"),
+        ({"told": {"owner": "marian"}}, "The certificate's owner is not the one"),
     ],
 )
 def test_it_refuses_numbers_that_the_transcript_does_not_give(transcript_module, change, why):
@@ -248,7 +251,7 @@ def test_the_last_digits_of_a_sum_may_differ(transcript_module):
 
 
 def test_an_inconclusive_run_has_no_numbers_to_compare(transcript_module):
-    transcript_module.statistic.update(statistic=None, pValue=None)
+    transcript_module.statistic.update(statistic=None, pValue=None, verdict="inconclusive")
     verdict = replace(VERDICT, verdict="inconclusive", statistic=None, p_value=None)
     assert verify_files(bundle_of(verdict), TRUST).passed
 

@@ -292,6 +292,17 @@ def _check_statistic(transcript: bytes, verdict: Verdict) -> str:
             raise VerificationError(
                 f"The certificate says {name} {stated}, but its transcript gives {found.get(name)}."
             )
+    if found.get("verdict") != verdict.verdict:
+        raise VerificationError(
+            f"The certificate says {verdict.verdict!r}, but its transcript gives"
+            f" {found.get('verdict')!r}."
+        )
+    told = found.get("told")
+    for name, value in (told if isinstance(told, dict) else {}).items():
+        if verdict.parameters.get(name) != value:
+            raise VerificationError(
+                f"The certificate's {name} is not the one that its transcript tells."
+            )
     if found.get("queries") != verdict.queries:
         raise VerificationError(
             f"The certificate says {verdict.queries} queries, but its transcript has"
