@@ -92,6 +92,7 @@ urlpatterns = [
         name="reference-file",
     ),
     path("runs/<uuid:run_id>", verification.RunDetail.as_view(), name="run"),
+    path("runs/<uuid:run_id>/protocol", verification.RunProtocol.as_view(), name="run-protocol"),
     path("runs/<uuid:run_id>/bundle", verification.RunBundle.as_view(), name="run-bundle"),
     path("certificates", ledger.Certificates.as_view(), name="certificates"),
     path(

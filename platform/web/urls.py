@@ -84,6 +84,7 @@ urlpatterns = [
     path("runs", verification.runs, name="runs"),
     path("new/run", verification.run_new, name="run-new"),
     path("runs/<uuid:run_id>", verification.run_page, name="run"),
+    path("runs/<uuid:run_id>/protocol", verification.run_protocol, name="run-protocol"),
     path("runs/<uuid:run_id>/bundle", verification.run_bundle_file, name="run-bundle"),
     path("runs/<uuid:run_id>/transcript", verification.run_transcript, name="run-transcript"),
     path("new/fingerprint-run", fingerprints.fingerprint_new, name="fingerprint-new"),

@@ -79,6 +79,7 @@ class World:
             "job-cancel": {"job_id": self.run.job_id},
             "suspect-upload": {"name": "suspect.safetensors"},
             "run": {"run_id": self.run.id},
+            "run-protocol": {"run_id": self.run.id},
             "run-bundle": {"run_id": self.run.id},
             "run-transcript": {"run_id": self.run.id},
             "certificate": {"certificate_id": self.run.certificate_id},

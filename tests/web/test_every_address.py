@@ -21,7 +21,7 @@ UPLOADS = {"suspect-upload", "editor-upload"}
 UNFINISHED = {"report-part", "lock-samples"}
 PAGES = [name for name in NAMES if name not in OPEN | ACTIONS | UPLOADS]
 AUDITED = {
-    "runs", "run", "run-bundle", "run-transcript", "certificates", "certificate",
+    "runs", "run", "run-protocol", "run-bundle", "run-transcript", "certificates", "certificate",
     "certificate-body", "certificate-proof", "certificate-bundle", "ledger", "entry", "entry-proof",
     "checkpoint", "trust", "revocations", "cases", "case", "report-part",
 }  # fmt: skip

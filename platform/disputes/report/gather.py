@@ -8,9 +8,10 @@ from django.db.models import Q
 
 from disputes.models import Report
 from disputes.report import wording
-from disputes.report.content import Content, Fact, RunSection, Table
+from disputes.report.content import Content, Demand, Fact, RunSection, Table
 from disputes.report.evidence import RunEvidence
 from disputes.report.figures import date, line, listed, odds, percent, share, time
+from disputes.report.protocol import DEMANDS, protocol_of
 from disputes.report.sections import outcome, report_card, run_line, run_section
 from disputes.report.steps import check_steps, evidence_files, trusted_keys
 from verification.methods import limits
@@ -51,6 +52,7 @@ def gather(report: Report, evidence: Sequence[RunEvidence]) -> Content:
                 )
             )
         ),
+        demands=_demands(evidence),
         protocol=wording.PROTOCOL,
         steps=check_steps(report, evidence),
         trusted=trusted_keys(),
@@ -103,6 +105,28 @@ def _report_cards(runs: Sequence[Run]) -> tuple[Table, ...]:
     """What each protection is worth; runs mostly share one."""
     protections = {run.protection_id: run.protection for run in runs if run.protection}
     return tuple(filter(lambda card: card.facts, map(report_card, protections.values())))
+
+
+def _demands(evidence: Sequence[RunEvidence]) -> tuple[Demand, ...]:
+    """Each demand once, and under it the runs that met it in the same way."""
+    judged = {item.number: protocol_of(item.run) for item in evidence}
+    demands = []
+    for place, sentence in enumerate(DEMANDS):
+        told: dict[tuple[str, str], list[str]] = {}
+        for number, answers in judged.items():
+            answer = answers[place]
+            told.setdefault((answer.state, answer.how), []).append(str(number))
+        demands.append(
+            Demand(
+                place + 1,
+                sentence,
+                tuple(
+                    (f"Run{'s' if numbers[1:] else ''} {listed(numbers)}", state, line(how))
+                    for (state, how), numbers in told.items()
+                ),
+            )
+        )
+    return tuple(demands)
 
 
 def _claimed(report: Report, runs: Sequence[Run]) -> str:
