@@ -15,6 +15,7 @@ from web import (
     protection,
     references,
     registry,
+    rights,
     triggers,
     unlock,
     verification,
@@ -108,6 +109,15 @@ urlpatterns = [
     path("new/case", disputes.case_new, name="case-new"),
     path("cases/<uuid:case_id>", disputes.case_page, name="case"),
     path("cases/<uuid:case_id>/runs", disputes.case_runs, name="case-runs"),
+    path("cases/<uuid:case_id>/shares", rights.case_share, name="case-share"),
+    path(
+        "cases/<uuid:case_id>/shares/<uuid:share_id>/end", rights.case_share_end, name="share-end"
+    ),
+    path("cases/<uuid:case_id>/retests/<uuid:retest_id>", rights.retest, name="retest"),
+    path("shared/<slug:token>", rights.shared, name="shared"),
+    path("shared/<slug:token>/registrations", rights.shared_lodge, name="shared-lodge"),
+    path("shared/<slug:token>/retests", rights.shared_retest, name="shared-retest"),
+    path("shared/<slug:token>/runs/<uuid:run_id>", rights.shared_bundle, name="shared-bundle"),
     path("cases/<uuid:case_id>/close", disputes.case_end, name="case-close"),
     path("cases/<uuid:case_id>/reports", disputes.report_new, name="report-new"),
     path("reports/<uuid:report_id>/<slug:part>", disputes.report_part, name="report-part"),

@@ -92,6 +92,8 @@ class Content:
     evidence_classes: tuple[tuple[str, str], ...]
     limits: tuple[str, ...]
     demands: tuple[Demand, ...]
+    conclusion: str
+    answers: tuple[Table, ...]
     protocol: tuple[str, ...]
     steps: tuple[Step, ...]
     trusted: Table

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 MET, NOT_MET, DOES_NOT_APPLY = "met", "not met", "does not apply"
 
 DEMANDS = (
-    "The owner’s model and secret were committed to before the suspect was asked, and somebody "
-    "outside vouches for the time.",
+    "The owner’s model and secret were committed to before the suspect was asked, somebody outside "
+    "vouches for the time, and no registration of the accused is earlier.",
     "What is asked, and which answers count, follow from the committed secret and from values that "
     "were drawn after it: nobody chose them.",
     "The questions were made again from the opened secret, and are those that were registered.",

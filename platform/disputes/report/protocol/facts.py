@@ -8,7 +8,10 @@ from typing import Any
 
 from django.db.models import Min
 
-from ledger.genuine import Genuine, certificate_genuine
+from disputes.models import Retest, Share
+from disputes.registration import read_genuine, run_registration
+from disputes.standing import EARLIER, case_standings
+from ledger.genuine import Genuine
 from ledger.models import Certificate
 from registry import storage
 from spellmark.certificates.statements import Registration, Verdict
@@ -28,7 +31,8 @@ class Facts:
     kept, and its SHA-256 is the one that was signed. pool: its models' rows. tries: 1 for the
     first. opened_twice: triggers that an earlier run had opened. told_before: earlier runs whose
     transcripts tell of this key. invited_at, opened_at: when the accused were given access to the
-    case, and when they first used it. answers, retests: how often they did.
+    case, and when they first used it. answers, retests: how often they did. beaten: how it is known
+    that their registration is earlier, empty where it is not.
     """
 
     method: str
@@ -58,6 +62,7 @@ class Facts:
     opened_at: datetime | None = None
     answers: int = 0
     retests: int = 0
+    beaten: str = ""
 
     @property
     def registered(self) -> Registration | None:
@@ -105,41 +110,14 @@ def protocol_facts(run: Run) -> Facts:
         pool=tuple(run.pool or ()),
         findings=run.findings or {},
         tries=_tries(run, signed),
+        **_heard(run),
         **_before(run, {line["image_index"] for line in lines}),
     )
 
 
-def run_registration(run: Run, problems: list[str]) -> Genuine | None:
-    """The registration that the run rests on, where its signed bytes bear the run's row out."""
-    row = Certificate.objects.filter(digest=run.registration_digest).first()
-    if row is None:
-        problems.append("The registration that the run names is not kept here.")
-        return None
-    found = _genuine(row, "registration", problems)
-    said = found.statement if found else None
-    if found is None or not isinstance(said, Registration):
-        return None
-    commitment = run.protection.commitment if run.protection else None
-    wanted = (commitment.digest, commitment.binding) if commitment else None
-    if found.index != run.registration_index:
-        problems.append(
-            f"The run says that its registration is entry {run.registration_index} of the log, "
-            f"but it is entry {found.index}."
-        )
-    elif said.model_digest != run.owners.root_digest:
-        problems.append("The registration is of another model than the run’s.")
-    elif wanted is not None and (said.commitment, said.binding) != wanted:
-        problems.append("The registration names another commitment than the run’s.")
-    elif found.revoked:
-        problems.append("The registration was revoked.")
-    else:
-        return found
-    return None
-
-
 def _verdict(run: Run, registration: Genuine | None, problems: list[str]) -> Genuine | None:
     row = Certificate.objects.filter(id=run.certificate_id).first() if run.certificate_id else None
-    found = _genuine(row, "verdict", problems) if row else None
+    found = read_genuine(row, "verdict", problems) if row else None
     said = found.statement if found else None
     if found is None or not isinstance(said, Verdict):
         return None
@@ -154,14 +132,6 @@ def _verdict(run: Run, registration: Genuine | None, problems: list[str]) -> Gen
     else:
         return found
     return None
-
-
-def _genuine(row: Certificate, what: str, problems: list[str]) -> Genuine | None:
-    try:
-        return certificate_genuine(row)
-    except SpellmarkError as error:
-        problems.append(f"The {what}’s certificate does not hold: {error.message}")
-        return None
 
 
 def _transcript_holds(run: Run, signed: object) -> bool:
@@ -179,6 +149,25 @@ def _tries(run: Run, signed: object) -> int:
     if run.version_id is not None:
         return 1 + Run.objects.filter(version=run.version_id, created_at__lt=run.created_at).count()
     return Tries.of(signed.parameters).count if isinstance(signed, Verdict) else 1
+
+
+def _heard(run: Run) -> dict[str, Any]:
+    """What those who are accused were given, and what they did with it."""
+    shares = Share.objects.filter(case__runs=run)
+    times = shares.aggregate(invited_at=Min("created_at"), opened_at=Min("opened_at"))
+    standings = [one for case in run.cases.all() for one in case_standings(case)]
+    beaten = [
+        comparison.how
+        for one in standings
+        for comparison in one.comparisons
+        if comparison.run.id == run.id and comparison.outcome == EARLIER
+    ]
+    return {
+        **times,
+        "answers": len(standings),
+        "retests": Retest.objects.filter(run=run).count(),
+        "beaten": " ".join(beaten[:1]),
+    }
 
 
 def _before(run: Run, asked: set[int]) -> dict[str, int]:

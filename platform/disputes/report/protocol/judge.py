@@ -31,6 +31,8 @@ def _committed(facts: Facts) -> Judged:
     found = facts.registration
     if found is None:
         return NOT_MET, facts.problem or "The registration is not in the log."
+    if facts.beaten:
+        return NOT_MET, f"The accused lodged an earlier registration. {facts.beaten}"
     where = f"Entry {found.index:,} of the log, since {time(found.logged_at)}"
     if found.logged_at > facts.asked_at:
         return NOT_MET, f"{where}: after the first question, of {time(facts.asked_at)}."
