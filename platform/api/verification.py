@@ -77,6 +77,12 @@ class DemandSerializer(serializers.Serializer[Any]):
     how = serializers.CharField()
 
 
+class ProtocolSerializer(serializers.Serializer[Any]):
+    """The twelve demands of the protocol."""
+
+    demands = DemandSerializer(many=True)
+
+
 class RunInput(serializers.Serializer[Any]):
     """A run and its decision rule. The key file and the headers are sealed, then erased.
 
@@ -167,11 +173,11 @@ class RunDetail(Endpoint):
 class RunProtocol(Endpoint):
     """/runs/ID/protocol"""
 
-    @extend_schema(operation_id="runs_protocol", responses=DemandSerializer(many=True))
+    @extend_schema(operation_id="runs_protocol", responses=ProtocolSerializer)
     def get(self, request: Request, run_id: UUID) -> Response:
         """The protocol's twelve demands, and how the run met each."""
         run = get_object_or_404(run_list(actor=self.actor), id=run_id)
-        return Response(DemandSerializer(protocol_of(run), many=True).data)
+        return Response(ProtocolSerializer({"demands": protocol_of(run)}).data)
 
 
 class RunBundle(Endpoint):
