@@ -457,7 +457,10 @@ def finished_fingerprint_run(
                 first_slot=0, request_sha256="0" * 64, state="sent",
             )  # fmt: skip
             services.exchange_intend(run=run, exchange=exchange)
-            answered = replace(exchange, state="answered", level="labels", labels=(said,))
+            answered = replace(
+                exchange, state="answered", level="labels", labels=(said,),
+                answer_sha256=sha256(b"{}").hexdigest(),
+            )  # fmt: skip
             services.exchange_conclude(run=run, exchange=answered, answer=b"{}")
     disclosure = FingerprintDisclosure(bytes.fromhex(run.seed), scores, **told)
     decision = replay_fingerprint(rule, disclosure, services.run_exchanges(run))
