@@ -85,6 +85,7 @@ class World:
             "certificate-body": {"certificate_id": self.run.certificate_id},
             "certificate-proof": {"certificate_id": self.run.certificate_id},
             "certificate-bundle": {"certificate_id": self.run.certificate_id},
+            "certificate-revoke": {"certificate_id": self.run.certificate_id},
             "entry": {"index": 0},
             "entry-proof": {"index": 0},
             "case": {"case_id": self.case.id},
