@@ -1,6 +1,7 @@
 import html
 import re
 import subprocess
+from dataclasses import replace
 
 import pytest
 from django.urls import reverse
@@ -64,11 +65,22 @@ def test_the_openssl_lines_on_the_page_work(as_alice, world, tmp_path, kind):
     page = text(as_alice.get(reverse("web:certificate", args=[certificate_id])))
     lines = re.search(r'<pre [^>]*id="openssl"[^>]*><code>(.*?)</code>', page, re.DOTALL)
     bundle = as_alice.get(reverse("web:certificate-bundle", args=[certificate_id])).content
-    (tmp_path / "bundle.zip").write_bytes(bundle)
     (tmp_path / "trust.json").write_bytes(as_alice.get(reverse("web:trust")).content)
     script = "set -e\n" + html.unescape(lines.group(1))
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout.endswith("Verified OK\n"), done.stderr
+
+    def said_of(bundle: bytes) -> str:
+        (tmp_path / "bundle.zip").write_bytes(bundle)
+        done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    assert said_of(bundle).endswith("Verified OK\n")
+    true = Bundle.loads(bundle)
+    letters = bytearray(true.certificate)
+    place = letters.index(b'"payload":"') + 60
+    letters[place] = ord("B") if letters[place] == ord("A") else ord("A")
+    said = said_of(replace(true, certificate=bytes(letters)).dumps())
+    assert "Verification failure" in said
+    assert "Verified OK" not in said
 
 
 def test_a_certificate_that_waits_for_the_log_says_so(as_alice, alice_actor, acme):
