@@ -1,6 +1,6 @@
 """What a fingerprint costs beside the suspect's own inference: seconds on one core.
 
-A run over 400 probes with a null pool of 48 models: the scores of the pool and of the suspect, the
+A run over 400 probes with a null pool of 60 models: the scores of the pool and of the suspect, the
 ranking, and the verdict as outsiders redo it from the transcript with the standard library alone.
 """
 
@@ -29,13 +29,13 @@ from spellmark.fingerprints.weights import compare_weights
 from spellmark.model_files.card import ModelCard
 from spellmark.training.architectures import fresh
 
-PROBES, CLASSES, OF_A_KIND = 400, 10, 16
+PROBES, CLASSES, OF_A_KIND = 400, 10, 20
 CARD = ModelCard(architecture="small-resnet", classes=10, channels=1, height=28, width=28)
 MEANING = {
     "seconds_400_probes": "the slower method: pool, suspect and verdict, one core, median",
     "agreement_seconds": "agreement on the owner's mistakes",
     "correlation_seconds": "correlation of samples, cosine",
-    "correlation_pool_seconds": "of that, the scores of the 48 models and the suspect with numpy",
+    "correlation_pool_seconds": "of that, the scores of the 60 models and the suspect with numpy",
     "rbf_seconds": "correlation of samples, RBF",
     "weights_seconds": "one comparison of two small residual networks, layer by layer",
     "turns": "repetitions that the medians are over",
@@ -75,7 +75,7 @@ def _timed(turns: int, method: str, kernel: str) -> tuple[float, float]:
         for number in range(OF_A_KIND)
     ]
     rule = FingerprintRule(
-        method=method, models=len(references), pool_sha256=digest(references), probes=PROBES,
+        method=method, of_a_kind=OF_A_KIND, pool_sha256=digest(references), probes=PROBES,
         kernel=kernel, classes=CLASSES,
     )  # fmt: skip
     lines = [json.loads(json.dumps(asdict(_exchange(n, row)))) for n, row in enumerate(suspect)]

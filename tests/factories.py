@@ -388,7 +388,7 @@ def queued_run(
 
 
 def reference_pool(
-    actor: Actor, version: Version, *, of_a_kind: int = 10, dataset: str = "fashion-mnist"
+    actor: Actor, version: Version, *, of_a_kind: int = 19, dataset: str = "fashion-mnist"
 ) -> list[Reference]:
     """A null pool that nobody has trained."""
     job = pool_grow(actor=actor, version=version, dataset=dataset, of_a_kind=of_a_kind)

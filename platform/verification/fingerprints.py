@@ -35,7 +35,7 @@ from spellmark.evidence.fingerprint_scores import COSINE
 from spellmark.evidence.null_pool import Reference, as_rows, digest, scored
 from verification.methods import limits
 from verification.models import Run, Suspect
-from verification.references import card_of_version, pool_of, trained
+from verification.references import card_of_version, fewest_of_a_kind, pool_of
 from verification.services import RUN_JOB, VerificationError, run_exchanges
 
 SCHEME = "fingerprint/v1"
@@ -70,7 +70,7 @@ def fingerprint_rule_for(
     return FingerprintRule(
         method=method,
         alpha=MOST_ALPHA if alpha is None else alpha,
-        models=trained(pool),
+        of_a_kind=fewest_of_a_kind(pool, comparable=method == WEIGHTS),
         pool_sha256=digest(pool),
         probes=asked,
         minimum_probes=min(asked, max(LEAST_PROBES, asked // 4)),

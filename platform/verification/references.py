@@ -1,6 +1,7 @@
 """The null pool's rows: what grows it, and which of its models stand against a version."""
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from verification.models import Reference
 
 POOL_JOB = "null-pool"
 
-USUAL_OF_A_KIND, MOST_OF_A_KIND = 16, 400
+USUAL_OF_A_KIND, MOST_OF_A_KIND = 20, 400
 USUAL_EPOCHS, MOST_EPOCHS = 6, 200
 
 
@@ -177,9 +178,15 @@ def pool_of(
     return pool
 
 
-def trained(pool: Iterable[null_pool.Reference]) -> int:
-    """How many of them the platform trained itself: those that a p-value may rest on."""
-    return sum(one.source == null_pool.TRAINED for one in pool)
+def fewest_of_a_kind(pool: Iterable[null_pool.Reference], *, comparable: bool = False) -> int:
+    """How many of each kind, at the least, the platform trained: a p-value may rest on those.
+
+    comparable: of the version's architecture alone, as in `pool_of`; a kind that has none of those
+    has no say, but for the closest.
+    """
+    counts = Counter(one.kind for one in pool if one.source == null_pool.TRAINED)
+    needed = {*counts, null_pool.SAME_ARCHITECTURE} if comparable else null_pool.KINDS
+    return min(counts[kind] for kind in needed)
 
 
 def card_of_version(version: Version) -> ModelCard:

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from accounts.actors import READ, VERIFY, Actor
 from registry.models import Version
 from registry.selectors import version_list
-from spellmark.evidence.fingerprint_rule import LEAST_MODELS
+from spellmark.evidence.fingerprint_rule import LEAST_OF_A_KIND
 from spellmark.evidence.null_pool import KINDS
 from verification.models import Reference
 from verification.references import (
@@ -62,7 +62,7 @@ class GrowForm(forms.Form):
         max_value=MOST_OF_A_KIND,
         initial=USUAL_OF_A_KIND,
         label="Models of each kind",
-        help_text=f"A run needs {LEAST_MODELS} in all. With 99 in all it can show p = 0.01.",
+        help_text=f"A run needs {LEAST_OF_A_KIND} of each. With 99 of each it can show p = 0.01.",
     )
     epochs = forms.IntegerField(
         min_value=1,
@@ -113,7 +113,7 @@ def references(request: HttpRequest, actor: Actor) -> HttpResponse:
     context = {
         "references": paginate(request, rows),
         "counts": counts,
-        "least": LEAST_MODELS,
+        "least": LEAST_OF_A_KIND,
     }
     return render(request, "verification/references.html", context)
 

@@ -41,7 +41,7 @@ def test_a_run_needs_no_key(api, alice_actor, method):
     assert response.status_code == 202
     told = response.json()
     assert (told["version"], told["protection_id"]) == ("wren/1", None)
-    assert (told["evidence_class"], told["rule"]["models"]) == ("indicative", 30)
+    assert (told["evidence_class"], told["rule"]["of_a_kind"]) == ("indicative", 19)
     assert len(told["pool"]) == 30
 
 

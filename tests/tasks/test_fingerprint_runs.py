@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 CARD = ModelCard(
     architecture="small-mlp", classes=10, channels=1, height=14, width=14, config={"width": 24}
 )
-OF_A_KIND = 13
+OF_A_KIND = 19
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +120,7 @@ def test_copies_are_told_from_innocents_by_every_fingerprint(alice_actor, tmp_pa
     version = version_of(alice_actor, owner, tmp_path)
     grown(alice_actor, version)
     rows = Reference.objects.all()
-    assert {kind: rows.filter(kind=kind).count() for kind in KINDS} == dict.fromkeys(KINDS, 13)
+    assert all(rows.filter(kind=kind).count() == OF_A_KIND for kind in KINDS)
     assert min(row.accuracy for row in rows) > 0.5
 
     tuned = trained(50, slice(600, 1200), deepcopy(owner), epochs=2, learning_rate=3e-4)
@@ -129,16 +129,16 @@ def test_copies_are_told_from_innocents_by_every_fingerprint(alice_actor, tmp_pa
 
     run = ran(alice_actor, version, copy, "agreement", probes=50)
     assert (run.verdict, run.evidence_class) == ("match", "indicative")
-    assert run.p_value == 1 / 40 <= run.rule["alpha"]
+    assert run.p_value == 1 / 20 <= run.rule["alpha"]
     assert run.exchanges.count() == run.answered_probes == 50
     assert not run.findings["void"]
     assert "not a proof" in run.reason
-    assert ReferenceAnswers.objects.count() == 39
+    assert ReferenceAnswers.objects.count() == 57
     assert ran(alice_actor, version, innocent, "agreement", probes=50).verdict != "match"
 
     # The pool's answers are used again, and another run asks other probes.
     run = ran(alice_actor, version, copy, "correlation", probes=50)
-    assert (ProbeSet.objects.count(), ReferenceAnswers.objects.count()) == (1, 39)
+    assert (ProbeSet.objects.count(), ReferenceAnswers.objects.count()) == (1, 57)
     assert run.verdict == "match"
     assert ran(alice_actor, version, innocent, "correlation", probes=50).verdict != "match"
 

@@ -15,7 +15,13 @@ from tests import factories
 from verification.fingerprints import fingerprint_rule_for, next_best
 from verification.models import Reference, Run
 from verification.plots import LEFT, RIGHT, run_plot, run_plot_text
-from verification.references import PoolError, pool_grow, pool_of, reference_upload, trained
+from verification.references import (
+    PoolError,
+    fewest_of_a_kind,
+    pool_grow,
+    pool_of,
+    reference_upload,
+)
 from verification.selectors import reference_list, run_bundle
 from verification.services import VerificationError, suspect_file_create
 
@@ -51,7 +57,9 @@ def test_kinds_are_as_close_as_data_and_architecture_say(alice_actor, version):
     }  # fmt: skip
     assert {one.kind for one in pool_of(version, "digits")} == {OTHER_DATA}
     assert {one.kind for one in pool_of(version, DATA, comparable=True)} == {SAME_ARCHITECTURE}
-    assert trained(pool_of(version, DATA)) == 6
+    assert fewest_of_a_kind(pool_of(version, DATA)) == 2
+    assert fewest_of_a_kind(pool_of(version, DATA, comparable=True), comparable=True) == 2
+    assert fewest_of_a_kind(pool_of(version, "digits")) == 0
 
 
 def test_a_pool_stands_against_its_version_or_all_that_take_such_images(alice_actor, version):
@@ -92,21 +100,21 @@ def test_only_those_who_verify_grow_a_pool(alice_actor, version, charlie_actor):
 
 def test_a_small_pool_says_how_many_are_missing(alice_actor, version):
     factories.reference_pool(alice_actor, version, of_a_kind=9)
-    with pytest.raises(FingerprintRuleError, match="holds 27 models that the platform trained"):
+    with pytest.raises(FingerprintRuleError, match="holds 9 models of a kind that"):
         fingerprint_rule_for(version, DATA, method="agreement")
-    with pytest.raises(FingerprintRuleError, match="9 models of its architecture"):
+    with pytest.raises(FingerprintRuleError, match="9 models of its architecture of a kind"):
         fingerprint_rule_for(version, DATA, method="weights")
     for number in range(5):
         uploaded(alice_actor, name=f"brought {number}")
-    with pytest.raises(FingerprintRuleError, match="holds 27 models"):
+    with pytest.raises(FingerprintRuleError, match="holds 9 models"):
         fingerprint_rule_for(version, DATA, method="agreement")
 
 
 def test_rule_pool_and_halves_are_fixed_before_the_suspect_is_asked(alice_actor):
     run = factories.queued_fingerprint_run(alice_actor)
     assert run.evidence_class == "indicative"
-    assert (run.rule["models"], run.smallest_p) == (30, 1 / 31)
-    assert [row["half"] for row in run.pool].count(TEST) == 15
+    assert (run.rule["of_a_kind"], run.smallest_p) == (19, 1 / 20)
+    assert [row["half"] for row in run.pool].count(TEST) == 27
     assert {row["score"] for row in run.pool} == {None}
     assert run.protection is None
 
@@ -132,8 +140,8 @@ def test_a_finished_run_verifies_offline(alice_actor, verdict):
     report = verify_files(run_bundle(run), trust())
     assert report.passed, report.checks
     told = report.statement.parameters["nullPool"]
-    assert (told["tested"], told["falsePositives"], told["void"]) == (15, 0, False)
-    assert told["falsePositiveRateAtMost"] == pytest.approx(1 - 0.05 ** (1 / 15), abs=1e-6)
+    assert (told["tested"], told["falsePositives"], told["void"]) == (27, 0, False)
+    assert told["falsePositiveRateAtMost"] == pytest.approx(1 - 0.05 ** (1 / 27), abs=1e-6)
     assert report.statement.evidence_class == "indicative"
 
 
@@ -162,10 +170,10 @@ def test_the_plot_shows_the_pool_and_the_suspect_inside_its_frame(alice_actor):
     run = factories.finished_fingerprint_run(alice_actor, probes=20)
     drawn = ElementTree.fromstring(run_plot(run))  # noqa: S314 - our own SVG
     dots = [float(e.get("cx")) for e in drawn.iter(f"{SVG}circle")]
-    assert len(dots) == 30 + 2  # and the legend's
+    assert len(dots) == 57 + 2  # and the legend's
     marks = [e.get("d") for e in drawn.iter(f"{SVG}path") if e.get("class") == "true-key"]
     suspect = float(marks[1].split()[0].removeprefix("M"))
     assert LEFT <= min(dots) < max(dots[2:]) < suspect <= RIGHT
     text = run_plot_text(run)
-    assert "30 innocent models score 0.400 to 0.600" in text
-    assert "at most 18.1%" in text
+    assert "57 innocent models score 0.400 to 0.600" in text
+    assert "at most 10.5%" in text

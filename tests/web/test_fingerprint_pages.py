@@ -51,7 +51,7 @@ def test_the_rule_is_shown_before_the_start_and_a_run_started(as_alice, alice_ac
     suspect = factories.endpoint_suspect(alice_actor)
     choices = {"suspect": suspect.id, "version": version.id, "dataset": DATA, "method": "agreement"}
     page = as_alice.get(reverse("web:fingerprint-new"), choices).content.decode()
-    assert "holds 0 models that the platform trained" in page
+    assert "holds 0 models of a kind that" in page
     assert reverse("web:reference-new") in page
     factories.queued_fingerprint_run(alice_actor, version=version)
     page = as_alice.get(reverse("web:fingerprint-new"), choices).content.decode()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.models import Version
-from spellmark.evidence.null_pool import KINDS, OTHER_DATA, SAME_ARCHITECTURE
+from spellmark.evidence.null_pool import KINDS, OTHER_DATA, SAME_DATA
 from spellmark.model_files.card import ModelCard
 from spellmark.training import weights
 from spellmark.training.architectures import fresh
@@ -70,8 +70,8 @@ def planned(card: ModelCard, payload: dict[str, Any]) -> Iterator[Planned]:
     for number in range(len(KINDS) * payload["ofAKind"]):
         turn, place = divmod(number, len(KINDS))
         kind = KINDS[place]
-        # Every second one of other data is built like the owner's: weights compare no others.
-        alike = kind == SAME_ARCHITECTURE or (kind == OTHER_DATA and turn % 2 == 0)
+        # Weights are compared with models that are built like the owner's, and with no others.
+        alike = kind != SAME_DATA
         yield Planned(
             number,
             kind,

@@ -270,7 +270,7 @@ def _pool_rule(run: Run, rule: FingerprintRule) -> tuple[Fact, ...]:
             f"with fewer than {rule.minimum_probes:,} answered the run is inconclusive"
         )
     return (
-        Fact("Null pool", (f"{of}; {rule.models:,} of them were trained by the platform",)),
+        Fact("Null pool", (f"{of}; the platform trained {rule.of_a_kind:,} or more of each",)),
         Fact("Pool, SHA-256", (rule.pool_sha256,), mono=True),
         Fact(
             "A match asks for",

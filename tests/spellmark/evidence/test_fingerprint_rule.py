@@ -29,16 +29,16 @@ from spellmark.evidence.transcript import Exchange, TranscriptError
 NONCE = bytes(range(32))
 CLASSES = 5
 POOL = {
-    Reference(kind, sha256(f"{kind} {number}".encode()).hexdigest()): 0.4 + number / 100
+    Reference(kind, sha256(f"{kind} {number}".encode()).hexdigest()): 0.4 + number / 200
     for kind in KINDS
-    for number in range(10)
+    for number in range(20)
 }
 
 
 def a_rule(method=AGREEMENT, **choices) -> FingerprintRule:
     return FingerprintRule(
         **{
-            "method": method, "models": len(POOL), "pool_sha256": digest(POOL), "probes": 60,
+            "method": method, "of_a_kind": 20, "pool_sha256": digest(POOL), "probes": 60,
             "classes": CLASSES,
         } | choices
     )  # fmt: skip
@@ -99,7 +99,7 @@ def test_weights_of_another_architecture_are_inconclusive():
 @pytest.mark.parametrize(
     "choices",
     [
-        {"models": 29},
+        {"of_a_kind": 18},
         {"alpha": 0.01},
         {"alpha": 0.2},
         {"variant": MIXED},
@@ -135,7 +135,7 @@ def test_outsiders_reach_the_same_figures_from_the_transcript(method, shown):
     assert decision.outcome.score == pytest.approx(1.0)
     found = recompute(bundle(rule, told, asked))
     assert found["statistic"] == decision.outcome.score
-    assert found["pValue"] == decision.outcome.p_value == 1 / 31
+    assert found["pValue"] == decision.outcome.p_value == 1 / 21
     assert found["queries"] == 60
 
 
@@ -167,7 +167,7 @@ def test_weights_are_ranked_again_from_the_score_told():
     rule = a_rule(WEIGHTS)
     told = FingerprintDisclosure(NONCE, POOL, score=0.97, layers=[{"name": "head.weight"}])
     found = recompute(bundle(rule, told, []))
-    assert (found["statistic"], found["pValue"], found["queries"]) == (0.97, 1 / 31, 0)
+    assert (found["statistic"], found["pValue"], found["queries"]) == (0.97, 1 / 21, 0)
 
 
 def test_models_that_the_suspect_labels_otherwise_are_padded():

@@ -75,7 +75,7 @@ def test_the_threshold_keeps_the_distance_that_the_worst_kind_asks_for():
 
 def test_a_suspect_above_all_has_the_smallest_p():
     ranking = rank(0.9, a_pool(), margin=1)
-    assert ranking.p_value == 1 / 31
+    assert ranking.p_value == 1 / 11
     assert (ranking.at_or_above, ranking.models, ranking.tested) == (0, 30, 15)
     assert not ranking.void
     assert ranking.at_most == pytest.approx(1 - 0.05 ** (1 / 15))
@@ -104,7 +104,7 @@ def test_uploaded_models_can_only_make_a_claim_harder():
     far = {one: score for one, score in uploads.items() if score < 0.9}
     own = {one.reference: one.score for one in a_pool()}
     assert rank(0.9, scored(own | far, NONCE), margin=1).p_value == plain.p_value
-    assert rank(0.9, scored(own | uploads, NONCE), margin=1).p_value == 2 / 31
+    assert rank(0.9, scored(own | uploads, NONCE), margin=1).p_value == 2 / 11
 
 
 def test_models_that_cannot_be_compared_are_left_out():
@@ -114,15 +114,30 @@ def test_models_that_cannot_be_compared_are_left_out():
     assert (ranking.models, ranking.tested) == (20, 10)
 
 
-def test_the_p_value_holds_for_suspects_like_the_pool():
+def test_the_kind_that_comes_closest_counts():
+    own = {one.reference: one.score for one in a_pool()}
+    mine = [one for one in own if one.kind == SAME_ARCHITECTURE]
+    ranking = rank(0.9, scored(own | dict.fromkeys(mine[:3], 0.95), NONCE), margin=1)
+    assert (ranking.at_or_above, ranking.p_value) == (3, 4 / 11)
+
+
+@pytest.mark.parametrize("apart", [0.0, 5.0])
+def test_the_p_value_holds_for_suspects_like_any_one_kind(apart):
+    """Innocents of the closest kind come closer than all others; they are not accused for it."""
     chance = random.Random(1)
     runs = 2000
     small = 0
     for _ in range(runs):
-        pool = a_pool(chance.random, nonce=chance.randbytes(32))
-        small += rank(chance.random(), pool, margin=0).p_value <= 0.1
-    # 3 of 31 ranks: 0.097, with five standard errors.
-    assert small / runs == pytest.approx(3 / 31, abs=5 * (0.1 * 0.9 / runs) ** 0.5)
+        scores = {
+            one: chance.random() + (apart if one.kind == SAME_ARCHITECTURE else 0)
+            for one in references()
+        }
+        ranking = rank(chance.random() + apart, scored(scores, chance.randbytes(32)), margin=0)
+        small += ranking.p_value <= 0.1
+    # One rank of 11 is at most 0.1: that of a suspect above its whole kind.
+    assert small / runs <= 1 / 11 + 5 * (0.1 * 0.9 / runs) ** 0.5
+    if apart:
+        assert small / runs == pytest.approx(1 / 11, abs=5 * (0.1 * 0.9 / runs) ** 0.5)
 
 
 def test_a_pool_comes_back_from_a_transcript_without_its_halves():

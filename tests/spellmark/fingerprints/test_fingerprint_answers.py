@@ -31,7 +31,7 @@ def rows(seed, n=30, classes=6):
 
 
 def a_rule(method, **choices):
-    fixed = {"models": 30, "pool_sha256": "0" * 64, "classes": 6}
+    fixed = {"of_a_kind": 20, "pool_sha256": "0" * 64, "classes": 6}
     return FingerprintRule(method=method, **fixed | choices)
 
 

@@ -19,10 +19,8 @@ MATCH, NO_MATCH, INCONCLUSIVE = "match", "no match", "inconclusive"
 WRONG, MIXED, JPEG = PROBES = ("wrong", "mixed", "jpeg")
 
 MOST_ALPHA = 0.05
-# 0 of 30 leaves a false-positive rate of 9.5 % open; below that a pool says next to nothing.
-LEAST_MODELS = 30
-# Weights are compared with models of the same architecture alone.
-LEAST_COMPARABLE = 19
+# Of each kind that an innocent suspect might be of, so many can show p = 0.05.
+LEAST_OF_A_KIND = 19
 LEAST_PROBES = 20
 
 
@@ -35,7 +33,8 @@ class FingerprintRule:
     """When a run by fingerprint is a match.
 
     method: one of FINGERPRINTS. alpha: the registered false-positive rate. pool_sha256: of the null
-    pool (see `null_pool.digest`), models: how many of it the platform trained and can compare.
+    pool (see `null_pool.digest`), of_a_kind: how many of each kind in it the platform trained and
+    can compare, at the least.
     margin: see `threshold_of`. probes: images asked about, which is the query cap, and
     minimum_probes: how many must be answered; none for weights. variant: one of PROBES. kernel: of
     correlations, one of KERNELS. classes: the owner's.
@@ -45,7 +44,7 @@ class FingerprintRule:
 
     method: str
     alpha: float = MOST_ALPHA
-    models: int
+    of_a_kind: int
     pool_sha256: str
     margin: float = 1.0
     probes: int = 400
@@ -85,7 +84,7 @@ class FingerprintRule:
             raise FingerprintRuleError(
                 "The margin of the threshold is below zero.", hint="Choose zero or more."
             )
-        self._check_pool(LEAST_MODELS if asks else LEAST_COMPARABLE)
+        self._check_pool()
 
     @property
     def query_cap(self) -> int:
@@ -95,23 +94,23 @@ class FingerprintRule:
     @property
     def smallest_p(self) -> float:
         """The smallest p-value that a run can show."""
-        return smallest_p(self.models)
+        return smallest_p(self.of_a_kind)
 
-    def _check_pool(self, least: int) -> None:
-        needed = max(least, models_needed(self.alpha))
-        if self.models < needed:
+    def _check_pool(self) -> None:
+        needed = max(LEAST_OF_A_KIND, models_needed(self.alpha))
+        if self.of_a_kind < needed:
             what = "of its architecture " if self.method == WEIGHTS else ""
             raise FingerprintRuleError(
-                f"The null pool holds {self.models} models {what}that the platform trained, and "
-                f"this rule needs {needed}.",
+                f"The null pool holds {self.of_a_kind} models {what}of a kind that the platform "
+                f"trained, and this rule needs {needed} of each.",
                 hint="Grow the pool, then start the run."
-                if self.models < least
+                if self.of_a_kind < LEAST_OF_A_KIND
                 else "Grow the pool, or choose a larger alpha.",
             )
 
 
 def models_needed(alpha: float) -> int:
-    """How many trained references can show a p-value of alpha."""
+    """How many trained references of a kind can show a p-value of alpha."""
     models = max(1, round(1 / alpha) - 1)
     return models if smallest_p(models) <= alpha else models + 1
 
@@ -137,7 +136,7 @@ class FingerprintOutcome:
 
     @property
     def p_value(self) -> float | None:
-        """The rank among the pool, exact for suspects that are as independent as its models."""
+        """The rank in the pool; it holds for suspects as independent as the models of any kind."""
         return self.ranking.p_value if self.ranking else None
 
 

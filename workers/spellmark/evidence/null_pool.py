@@ -11,6 +11,7 @@ The standard library alone: outsiders redo it.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -62,8 +63,9 @@ class Scored:
 class Ranking:
     """Where a suspect's score stands in the pool.
 
-    p_value: (1 + #{references at or above}) / (trained references + 1), at most 1. threshold: from
-    the half that calibrates. accused: the references of the whole pool that lie above it, which
+    p_value: the largest over the kinds of (1 + #{references at or above}) / (trained references
+    + 1), at most 1. at_or_above, models: over all kinds. threshold: from the half that calibrates.
+    accused: the references of the whole pool that lie above it, which
     should be none. tested, false_positives, at_most: of the other half, and the largest
     false-positive rate that they leave open with 95 % confidence. closest: the kind of the
     reference that comes closest.
@@ -143,8 +145,9 @@ def threshold_of(calibrate: Iterable[tuple[str, float]], margin: float) -> float
 def rank(score: float, pool: Sequence[Scored], *, margin: float) -> Ranking:
     """Rank a suspect's score, higher for closer, in the pool.
 
-    If the suspect is as independent as the trained references, the p-value is exact: P(p <= a) <= a
-    for every a. Uploaded references can only make a claim harder: they count where they come as
+    If the suspect is as independent as the trained references of any one kind, P(p <= a) <= a for
+    every a: kinds come differently close, so each has a rank of its own, and the largest counts.
+    Uploaded references can only make a claim harder: they count where they come as
     close as the suspect, never otherwise. References without a score, whose architecture cannot be
     compared with the owner's model, are left out. Raises ValueError for a pool
     of which the calibrating half has no score.
@@ -154,16 +157,16 @@ def rank(score: float, pool: Sequence[Scored], *, margin: float) -> Ranking:
     threshold = threshold_of(
         ((one.reference.kind, value) for one, value in known if one.half == CALIBRATE), margin
     )
-    above = sum(value >= own for _, value in known)
-    models = sum(one.reference.source == TRAINED and one.score is not None for one in pool)
+    above = Counter(one.reference.kind for one, value in known if value >= own)
+    models = Counter(one.reference.kind for one, _ in known if one.reference.source == TRAINED)
     tested = [one for one, _ in known if one.half == TEST]
     accused = [one for one, value in known if value > threshold]
     wrong = sum(one.half == TEST for one in accused)
     return Ranking(
         score=own,
-        p_value=min(1.0, (1 + above) / (models + 1)),
-        at_or_above=above,
-        models=models,
+        p_value=min(1.0, max((1 + above[kind]) / (models[kind] + 1) for kind in above | models)),
+        at_or_above=above.total(),
+        models=models.total(),
         threshold=threshold,
         tested=len(tested),
         false_positives=wrong,
@@ -173,9 +176,9 @@ def rank(score: float, pool: Sequence[Scored], *, margin: float) -> Ranking:
     )
 
 
-def smallest_p(models: int) -> float:
-    """The smallest p-value that so many trained references can show."""
-    return 1 / (models + 1)
+def smallest_p(of_a_kind: int) -> float:
+    """The smallest p-value that so many trained references of each kind can show."""
+    return 1 / (of_a_kind + 1)
 
 
 def as_rows(pool: Iterable[Scored]) -> list[dict[str, Any]]:

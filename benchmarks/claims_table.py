@@ -1,0 +1,361 @@
+"""What each method finds of each theft, and whom it accuses: copies and innocents, model by model.
+
+Fashion-MNIST. Three owners with a trigger watermark each, a null pool of 60 models as the platform
+makes it, and innocents of all kinds who are put to every method as suspects and never stand in it.
+Thieves take each owner's model in eleven ways. Every run draws its own probes or triggers, and the
+verdict is that of the platform's own rules. `--make` only trains what is missing.
+"""
+
+import argparse
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from claims_models import CARD, COARSE, COARSE_CARD, Made, Makers, Size
+from result import report
+from scipy import stats
+
+from spellmark.evidence.answer_access import Access
+from spellmark.evidence.fingerprint_rule import (
+    AGREEMENT,
+    CORRELATION,
+    JPEG,
+    MIXED,
+    WEIGHTS,
+    WRONG,
+    FingerprintRule,
+    decide,
+)
+from spellmark.evidence.null_pool import Reference, digest, scored
+from spellmark.evidence.trigger_rule import TRIGGER
+from spellmark.fingerprints.compare import score_all
+from spellmark.fingerprints.probes import Candidates, candidates
+from spellmark.fingerprints.weights import compare_weights
+from spellmark.secrets import permutation, subkey
+from spellmark.training.inference import accuracy, predict_labels
+from spellmark.watermarks.trigger.examine import examine, rule_for
+
+# As runs on the platform draw them.
+CANDIDATES = 1200
+PROBES = 400
+KEYS = 20
+MATCH, DOES_NOT_APPLY = "match", "does not apply"
+PROBABILITIES, LABELS = Access("all"), Access("labels")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method as a run may choose it."""
+
+    name: str
+    method: str
+    variant: str = WRONG
+    access: Access = PROBABILITIES
+    kernel: str = "cosine"
+
+
+METHODS = (
+    Method("trigger", TRIGGER, access=LABELS),
+    Method("agreement", AGREEMENT, access=LABELS),
+    Method("correlation, mistakes", CORRELATION),
+    Method("correlation, mistakes, rbf", CORRELATION, kernel="rbf"),
+    Method("correlation, mixed", CORRELATION, MIXED),
+    Method("correlation, jpeg", CORRELATION, JPEG),
+    Method("correlation, mistakes, labels", CORRELATION, access=LABELS),
+    Method("correlation, mixed, labels", CORRELATION, MIXED, LABELS),
+    Method("weights", WEIGHTS),
+)
+FINE_TUNED = ("fine-tune all, gently", "fine-tune all, hard", "fine-tune last")
+MEANING = {
+    "innocents": "innocent models, each put to every method under every owner",
+    "verified_false_positives": "matches of the trigger watermark among them",
+    "trigger_null_rate_at_0.01": "share of its p-values at or below 0.01, over further keys",
+    "trigger_finetune_tpr": "share of fine-tuned copies (all layers and last) that it finds",
+    "trigger_finetune_low": "the same, lower end of the 95 % Clopper–Pearson interval",
+    "trigger_prune60_tpr": "share of copies with 60 % pruned and fine-tuned that it finds",
+    "trigger_prune60_low": "the same, lower end of the interval",
+    "trigger_queries": "triggers asked about until the match, median",
+    "trigger_accuracy_cost_points": "accuracy before less after embedding, mean of the owners",
+    "indicative_false_positives": "the most matches of any fingerprint among the innocents' runs",
+    "indicative_false_positive_rate": "the same as a share of them (stated rate: 0.05)",
+    "indicative_accused_models": "the most innocent models that any fingerprint ever accuses",
+}
+
+
+def main() -> None:
+    """Train, ask, count."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one owner, few models, five attacks")
+    parser.add_argument("--make", action="store_true", help="only train what is missing")
+    options = parser.parse_args()
+    torch.set_num_threads(1 if options.make else 2)
+    bench = _Bench(QUICK if options.quick else Size())
+    if options.make:
+        for owner in range(bench.size.owners):
+            list(bench.makers.thieves(owner))
+        bench.pool, bench.innocents  # noqa: B018
+    else:
+        report("claims_table", bench.figures(), MEANING, quick=options.quick)
+
+
+QUICK = Size(
+    owners=1, images=600, epochs=2, pool=19, innocents=3, thieves=1,
+    attacks=(
+        "fine-tune all, gently", "prune 60 % + fine-tune", "extract by labels",
+        "extract by probabilities", "transfer to five classes",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    method: str
+    verdict: str
+    void: bool = False
+    queries: int = 0
+    p_value: float = 1.0
+
+
+class _Bench:
+    def __init__(self, size: Size) -> None:
+        self.size, self.makers = size, Makers(size)
+
+    @cached_property
+    def pool(self) -> list[Made]:
+        """The null pool: all of it trained before any suspect is looked at."""
+        return list(self.makers.innocents("pool", self.size.pool, 10_000))
+
+    @cached_property
+    def innocents(self) -> list[Made]:
+        """Suspects who took nothing."""
+        return [
+            *self.makers.innocents("innocent", self.size.innocents, 50_000),
+            *self.makers.of_other_labels(90_000),
+        ]
+
+    def figures(self) -> dict[str, Any]:
+        """All figures; what each method says of each attack and kind of innocents in `table`."""
+        found: dict[tuple[str, str], list[_Verdict]] = defaultdict(list)
+        accused: dict[str, set[str]] = defaultdict(set)
+        cost = []
+        for number in range(self.size.owners):
+            owner = _Owner(self, number)
+            cost.append(100 * (self.right(owner.unmarked) - self.right(owner.made)))
+            for suspect in (*self.makers.thieves(number), *self.innocents):
+                for verdict in owner.verdicts(suspect):
+                    found[verdict.method, suspect.kind].append(verdict)
+                    if verdict.verdict == MATCH:
+                        accused[verdict.method].add(suspect.name)
+        kinds = list(dict.fromkeys(one.kind for one in self.innocents))
+        thefts = list(dict.fromkeys(kind for _, kind in found if kind not in kinds))
+        names = {one.name for one in self.innocents}
+        wrong = {method.name: _matches(_runs(found, method.name, kinds)) for method in METHODS[1:]}
+        runs = {method.name: len(_runs(found, method.name, kinds)) for method in METHODS[1:]}
+        worst = max(wrong, key=lambda name: (wrong[name] / max(runs[name], 1), runs[name]))
+        tuned = _runs(found, TRIGGER, FINE_TUNED)
+        pruned = _runs(found, TRIGGER, ["prune 60 % + fine-tune"])
+        return {
+            "innocents": len(self.innocents),
+            "verified_false_positives": _matches(_runs(found, TRIGGER, kinds)),
+            "trigger_null_rate_at_0.01": self._null_rate(),
+            "trigger_finetune_tpr": _share(tuned),
+            "trigger_finetune_low": _interval(_matches(tuned), len(tuned))[0],
+            "trigger_prune60_tpr": _share(pruned),
+            "trigger_prune60_low": _interval(_matches(pruned), len(pruned))[0],
+            "trigger_queries": float(
+                np.median([one.queries for one in (*tuned, *pruned) if one.verdict == MATCH] or [0])
+            ),
+            "trigger_accuracy_cost_points": round(float(np.mean(cost)), 2),
+            "indicative_false_positives": wrong[worst],
+            "indicative_false_positive_rate": round(wrong[worst] / max(runs[worst], 1), 4),
+            "indicative_false_positive_method": worst,
+            "indicative_accused_models": max(
+                len(accused[method.name] & names) for method in METHODS[1:]
+            ),
+            "pool": len(self.pool),
+            "accuracy": {
+                "owners": self._accuracies(self.makers.marked(n) for n in range(self.size.owners)),
+                **{
+                    kind: self._accuracies(one for one in self.innocents if one.kind == kind)
+                    for kind in kinds
+                },
+                **{
+                    theft: self._accuracies(
+                        one for one in self.makers.thieves(0) if one.kind == theft
+                    )
+                    for theft in thefts
+                },
+            },
+            "table": {
+                f"{method.name} | {kind}": _row(found[method.name, kind])
+                for method in METHODS
+                for kind in (*thefts, *kinds)
+                if found[method.name, kind]
+            },
+        }
+
+    def right(self, made: Made) -> float:
+        """A model's accuracy on images that no probe is made of."""
+        test = self.makers.test
+        labels = COARSE[test.labels] if made.card == COARSE_CARD else test.labels
+        return accuracy(made.model, made.card, test.images, labels)
+
+    def _accuracies(self, models: Iterable[Made]) -> float:
+        return round(float(np.mean([self.right(one) for one in models])), 4)
+
+    def _null_rate(self) -> float:
+        """Under further keys that no model ever met, over all innocents of ten classes."""
+        p_values = []
+        for number in range(1, KEYS + 1):
+            key = self.makers.key(0, number)
+            for one in self.innocents:
+                if one.card.classes == CARD.classes:
+                    answers = predict_labels(one.model, one.card, key.images)
+                    seed = _seed("null", str(number), one.name)
+                    p_values.append(_trigger(answers, key, seed).p_value)
+        return round(float((np.array(p_values) <= 0.01).mean()), 5)
+
+
+class _Owner:
+    """One owner's model with everything that its runs need."""
+
+    def __init__(self, bench: _Bench, number: int) -> None:
+        self.bench, self.number = bench, number
+        self.made, self.unmarked = bench.makers.marked(number), bench.makers.unmarked(number)
+        self.key = bench.makers.key(number)
+        self.references = {one.name: Reference(one.kind, one.digest) for one in bench.pool}
+        self._probes: dict[str, Candidates] = {}
+        self._said: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
+
+    def verdicts(self, suspect: Made) -> Iterable[_Verdict]:
+        """What every method says of a suspect."""
+        for method in METHODS:
+            if method.method == TRIGGER:
+                yield self._asked_about_triggers(suspect)
+            elif method.method == WEIGHTS:
+                yield self._weighed(method, suspect)
+            else:
+                yield self._fingerprinted(method, suspect)
+
+    def _asked_about_triggers(self, suspect: Made) -> _Verdict:
+        if suspect.card.classes != CARD.classes:
+            return _Verdict(TRIGGER, DOES_NOT_APPLY)
+        answers = predict_labels(suspect.model, suspect.card, self.key.images)
+        found = _trigger(answers, self.key, _seed(str(self.number), suspect.name, TRIGGER))
+        return _Verdict(TRIGGER, found.verdict, queries=found.queries, p_value=found.p_value)
+
+    def _fingerprinted(self, method: Method, suspect: Made) -> _Verdict:
+        if method.method == AGREEMENT and suspect.card.classes != CARD.classes:
+            return _Verdict(method.name, DOES_NOT_APPLY)
+        known = self._candidates(method.variant)
+        nonce = _seed(str(self.number), suspect.name, method.name)
+        key = subkey(nonce, binding=b"", scheme=method.method, purpose="probes")
+        chosen = np.array(permutation(key, len(known))[:PROBES], np.int64)
+        rule = FingerprintRule(
+            method=method.method, of_a_kind=self.bench.size.pool, probes=len(chosen),
+            pool_sha256=digest(self.references.values()), variant=method.variant,
+            kernel=method.kernel, classes=CARD.classes,
+        )  # fmt: skip
+        pool = [self._answers(one, method.variant)[chosen] for one in self.bench.pool]
+        asked = self._answers(suspect, method.variant)[chosen]
+        score, *others = score_all(rule, known.answers[chosen], [asked, *pool], method.access)
+        scores = dict(zip(self.references.values(), others, strict=True))
+        decision = decide(
+            rule, score, scored(scores, nonce), answered=len(chosen), access=str(method.access),
+            classes_seen=len(set(asked.argmax(1).tolist())),
+        )  # fmt: skip
+        return _told(method.name, decision, len(chosen))
+
+    def _weighed(self, method: Method, suspect: Made) -> _Verdict:
+        scores = {
+            self.references[one.name]: self._weights_of_pool[one.name] for one in self.bench.pool
+        }
+        rule = FingerprintRule(
+            method=WEIGHTS, of_a_kind=self.bench.size.pool, classes=CARD.classes,
+            pool_sha256=digest(self.references.values()),
+        )  # fmt: skip
+        found = compare_weights(self.made.tensors(), suspect.tensors())
+        nonce = _seed(str(self.number), suspect.name, WEIGHTS)
+        return _told(method.name, decide(rule, found.score, scored(scores, nonce)), 0)
+
+    @cached_property
+    def _weights_of_pool(self) -> dict[str, float | None]:
+        own = self.made.tensors()
+        return {one.name: compare_weights(own, one.tensors()).score for one in self.bench.pool}
+
+    def _candidates(self, variant: str) -> Candidates:
+        if variant not in self._probes:
+            self._probes[variant] = candidates(
+                variant, self.made, self.bench.makers.asked, most=CANDIDATES
+            )
+        return self._probes[variant]
+
+    def _answers(self, made: Made, variant: str) -> npt.NDArray[np.float64]:
+        if (made.name, variant) not in self._said:
+            images = self._candidates(variant).images
+            self._said[made.name, variant] = np.round(made(images), 6)
+        return self._said[made.name, variant]
+
+
+def _trigger(answers: npt.NDArray[np.int64], key: Any, seed: bytes) -> Any:
+    """The owner's test of a suspect that gives all triggers these answers."""
+    rule = rule_for(key.parameters)
+    place = {image.tobytes(): number for number, image in enumerate(key.images)}
+    return examine(
+        lambda images: answers[[place[image.tobytes()] for image in images]], key, rule, seed=seed
+    )
+
+
+def _told(name: str, decision: Any, queries: int) -> _Verdict:
+    ranking = decision.outcome.ranking
+    return _Verdict(
+        name, decision.verdict, bool(ranking and ranking.void), queries,
+        1.0 if ranking is None else ranking.p_value,
+    )  # fmt: skip
+
+
+def _seed(*parts: str) -> bytes:
+    return hashlib.sha256(" | ".join(parts).encode()).digest()
+
+
+def _runs(
+    found: dict[tuple[str, str], list[_Verdict]], method: str, kinds: Sequence[str]
+) -> list[_Verdict]:
+    """The runs that could be made, of these kinds of suspects."""
+    return [one for kind in kinds for one in found[method, kind] if one.verdict != DOES_NOT_APPLY]
+
+
+def _matches(runs: Sequence[_Verdict]) -> int:
+    return sum(one.verdict == MATCH for one in runs)
+
+
+def _share(runs: Sequence[_Verdict]) -> float:
+    return round(_matches(runs) / len(runs), 4) if runs else 0.0
+
+
+def _row(runs: Sequence[_Verdict]) -> dict[str, Any]:
+    applied = [one for one in runs if one.verdict != DOES_NOT_APPLY]
+    low, high = _interval(_matches(applied), len(applied))
+    return {
+        "runs": len(applied), "matches": _matches(applied), "low": low, "high": high,
+        "void": sum(one.void for one in applied),
+        "verdicts": dict(Counter(one.verdict for one in runs)),
+    }  # fmt: skip
+
+
+def _interval(hits: int, runs: int) -> tuple[float, float]:
+    """Clopper and Pearson, 95 %."""
+    if not runs:
+        return 0.0, 1.0
+    found = stats.binomtest(hits, runs).proportion_ci(0.95, "exact")
+    return round(float(found.low), 4), round(float(found.high), 4)
+
+
+if __name__ == "__main__":
+    main()
