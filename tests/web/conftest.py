@@ -52,6 +52,7 @@ class World:
             "version": version,
             "upload": {"name": "robin", "number": self.draft.number},
             "file": {**version, "file": "model.safetensors"},
+            "signature": version,
             "publish": {"name": "robin", "number": self.draft.number},
             "lock": version,
             "lock-samples": version,
