@@ -97,6 +97,7 @@ urlpatterns = [
     path(f"{CERTIFICATE}/body", ledger.certificate_body, name="certificate-body"),
     path(f"{CERTIFICATE}/proof", ledger.certificate_proof_file, name="certificate-proof"),
     path(f"{CERTIFICATE}/bundle", ledger.certificate_bundle_file, name="certificate-bundle"),
+    path(f"{CERTIFICATE}/revocation", ledger.certificate_revocation, name="certificate-revoke"),
     path("ledger", ledger.ledger, name="ledger"),
     path("ledger/entries/<int:index>", ledger.entry_page, name="entry"),
     path("ledger/entries/<int:index>/proof", ledger.entry_proof_file, name="entry-proof"),

@@ -17,6 +17,7 @@ ACTIONS = {
     "organisation", "member-remove", "token-revoke", "model-edit", "alias-set", "alias-delete",
     "version-new", "upload", "publish", "job-cancel", "case-runs", "case-close", "report-new",
     "prompt-lock-trials", "guard-client-end", "case-share", "share-end",
+    "certificate-revoke",
 }  # fmt: skip
 UPLOADS = {"suspect-upload", "editor-upload"}
 # The report of the world is not written yet, and no data set was chosen for the samples.
