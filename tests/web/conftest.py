@@ -57,7 +57,6 @@ class World:
             "signature": version,
             "upload": {"name": "robin", "number": self.draft.number},
             "file": {**version, "file": "model.safetensors"},
-            "signature": version,
             "publish": {"name": "robin", "number": self.draft.number},
             "lock": version,
             "lock-samples": version,
