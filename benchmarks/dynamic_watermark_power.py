@@ -52,10 +52,10 @@ from spellmark.watermarks.dynamic.report_card import report_card
 OWNERS = 12_000
 # Of the test images: the first half is asked about, the other half measures accuracy.
 ASKED = 5_000
-SEEDS = 6
+SEEDS = 9
 # The copies of the first seeds were looked at while the test was made: what it finds is told on the
 # others, with networks and keys that it had not met.
-SHAPED_ON = 3
+SHAPED_ON = 6
 # The other thefts and the removals tell a pattern, which fewer seeds show.
 OTHER_SEEDS = 2
 # Thefts by probabilities, of which the copies must carry the mark, and with which networks.

@@ -54,8 +54,7 @@ from spellmark.evidence.mark_rule import DYNAMIC, MarkRun
 from spellmark.evidence.null_pool import KINDS, SAME_ARCHITECTURE, split
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_leaves import draw_leaves
-from spellmark.evidence.trigger_replay import TriggerDisclosure
-from spellmark.evidence.trigger_replay import replay as replay_triggers
+from spellmark.evidence.trigger_replay import TriggerDisclosure, replay_with_pool
 from spellmark.evidence.trigger_rule import TRIGGER, TriggerRun
 from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
 from spellmark.locks.prompt_lock.parameters import PromptLockParameters
@@ -326,13 +325,14 @@ def finished_trigger_run(
     exchanges = services.run_exchanges(run)
     openings = {one.image_index: key.opening(one.image_index) for one in exchanges}
     told = TriggerDisclosure(seed, key.tree.root, key.owner, openings)
-    decision = replay_triggers(rule, told, exchanges)
+    decision, pool = replay_with_pool(rule, told, exchanges)
     assert decision.verdict == verdict, decision.reason
     services.run_finish(
         run=run,
         job=job,
         decision=decision,
         disclosure=told,
+        pool=pool,
         suspect_description=_described(suspect),
     )
     ledger_sequence()
@@ -574,7 +574,7 @@ def finished_fingerprint_run(
     run = queued_fingerprint_run(actor, **choices)
     pool = run_pool(run)
     scores: dict[Any, float | None] = {
-        one: 0.4 + 0.2 * (number % 10) / 9 for number, one in enumerate(sorted(pool))
+        one: 0.4 + 0.2 * (number % 10 / 9) ** 3 for number, one in enumerate(sorted(pool))
     }
     if void:
         tested = next(one for one, half in split(pool, bytes.fromhex(run.seed)).items()
@@ -595,7 +595,10 @@ def finished_fingerprint_run(
                 first_slot=0, request_sha256="0" * 64, state="sent",
             )  # fmt: skip
             services.exchange_intend(run=run, exchange=exchange)
-            answered = replace(exchange, state="answered", level="labels", labels=(said,))
+            answered = replace(
+                exchange, state="answered", level="labels", labels=(said,),
+                answer_sha256=sha256(b"{}").hexdigest(),
+            )  # fmt: skip
             services.exchange_conclude(run=run, exchange=answered, answer=b"{}")
     disclosure = FingerprintDisclosure(bytes.fromhex(run.seed), scores, **told)
     decision = replay_fingerprint(rule, disclosure, services.run_exchanges(run))
@@ -751,9 +754,9 @@ def claimed(job: Job) -> Job:
     return held
 
 
-def model_file(*, description: str = "", card: ModelCard = CARD) -> bytes:
-    """A safetensors file with a card, whose weights nobody has trained."""
-    card = replace(card, description=description)
+def model_file(*, description: str = "", card: ModelCard | None = None) -> bytes:
+    """A safetensors file with a card, CARD where none is given, whose weights nobody trained."""
+    card = replace(card or CARD, description=description)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         weights.save(build(card), card, path)

@@ -15,6 +15,7 @@ from api.endpoints import Endpoint, download, idempotent
 from api.jobs import JobSerializer
 from api.protection import key_from
 from api.uploads import BINARY, body_chunks, content_length
+from disputes.report.protocol import DOES_NOT_APPLY, MET, NOT_MET, protocol_of
 from protection.selectors import protection_list
 from spellmark.evidence.fingerprint_rule import FINGERPRINTS
 from verification.methods import METHODS
@@ -65,6 +66,21 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     def get_version(self, row: Run) -> str | None:
         """The version that a fingerprint compares with, as `model/number`."""
         return f"{row.version.model.name}/{row.version.number}" if row.version else None
+
+
+class DemandSerializer(serializers.Serializer[Any]):
+    """A demand of the protocol, and how a run met it."""
+
+    number = serializers.IntegerField()
+    demand = serializers.CharField()
+    state = serializers.ChoiceField([MET, NOT_MET, DOES_NOT_APPLY])
+    how = serializers.CharField()
+
+
+class ProtocolSerializer(serializers.Serializer[Any]):
+    """The twelve demands of the protocol."""
+
+    demands = DemandSerializer(many=True)
 
 
 class RunInput(serializers.Serializer[Any]):
@@ -153,6 +169,16 @@ class RunDetail(Endpoint):
         return Response(
             RunSerializer(get_object_or_404(run_list(actor=self.actor), id=run_id)).data
         )
+
+
+class RunProtocol(Endpoint):
+    """/runs/ID/protocol"""
+
+    @extend_schema(operation_id="runs_protocol", responses=ProtocolSerializer)
+    def get(self, request: Request, run_id: UUID) -> Response:
+        """The protocol's twelve demands, and how the run met each."""
+        run = get_object_or_404(run_list(actor=self.actor), id=run_id)
+        return Response(ProtocolSerializer({"demands": protocol_of(run)}).data)
 
 
 class RunBundle(Endpoint):

@@ -49,6 +49,12 @@ def certificate_revoke(
     return by
 
 
+def is_revocable(certificate: Certificate) -> bool:
+    """Whether the certificate can still be withdrawn by those whose it is."""
+    is_revoked = Revocation.objects.filter(certificate=certificate).exists()
+    return certificate.kind != REVOCATION and not is_revoked
+
+
 def _check(
     organisation_id: uuid.UUID,
     certificate: Certificate,

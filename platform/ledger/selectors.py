@@ -167,9 +167,14 @@ def nodes_get(wanted: Iterable[merkle.Node]) -> dict[merkle.Node, bytes]:
             " FROM unnest(%s::smallint[], %s::bigint[]) AS wanted (level, index)"
             " CROSS JOIN LATERAL (SELECT hash FROM ledger_node"
             " WHERE level = wanted.level AND index = wanted.index OFFSET 0) AS node",
-            [list(levels), list(indexes)],
+            # As PostgreSQL writes arrays: the driver would take as long for them as for the rest.
+            [_array(levels), _array(indexes)],
         )
         return {(level, index): bytes(value) for level, index, value in cursor.fetchall()}
+
+
+def _array(numbers: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def trust() -> Trust:

@@ -1,16 +1,17 @@
 """What adds to the log: certificates in their business transaction, the sequencer afterwards."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from config.celery import app
 from ledger.keys import certificate_key
 from ledger.locks import SEQUENCER_LOCK, locked
-from ledger.models import Certificate, QueuedEntry, Subject
+from ledger.models import Certificate, Subject
 from ledger.publish import ledger_publish
 from ledger.selectors import log_size, nodes_get
 from spellmark.certificates import certificate as certificate_file
@@ -19,6 +20,30 @@ from spellmark.certificates.entries import certificate_digest, certificate_entry
 from spellmark.certificates.statements import Statement, subjects_of
 from spellmark.certificates.tiles import MAX_ENTRY_BYTES
 from spellmark.errors import SpellmarkError
+
+# Entries in one transaction of the sequencer. Their bodies never leave the database, so that even
+# the longest ones need little memory here.
+BATCH = 10_000
+_MOVE = """
+WITH moved AS (
+    DELETE FROM ledger_queuedentry
+    WHERE id IN (SELECT id FROM ledger_queuedentry ORDER BY id LIMIT %(batch)s)
+    RETURNING id, body, queued_at
+), added AS (
+    INSERT INTO ledger_entry (index, body, leaf_hash, queued_at, integrated_at)
+    SELECT %(size)s + row_number() OVER (ORDER BY id) - 1,
+        body, sha256('\\x00'::bytea || body), queued_at, %(now)s
+    FROM moved
+    RETURNING index, leaf_hash
+)
+SELECT coalesce(string_agg(leaf_hash, ''::bytea ORDER BY index), ''::bytea) FROM added
+"""
+_ADD_NODES = """
+INSERT INTO ledger_node (level, index, hash)
+SELECT level, first + place, substring(hashes FROM (place * 32 + 1)::int FOR 32)
+FROM unnest(%s::smallint[], %s::bigint[], %s::bytea[]) AS run (level, first, hashes)
+CROSS JOIN LATERAL generate_series(0, octet_length(hashes) / 32 - 1) AS place
+"""
 
 
 class EntryError(SpellmarkError):
@@ -69,7 +94,13 @@ def entries_queue(*, bodies: Sequence[bytes]) -> None:
                 f"A log entry of {len(body):,} bytes is longer than {MAX_ENTRY_BYTES:,}.",
                 hint="Log a digest of it.",
             )
-    QueuedEntry.objects.bulk_create(QueuedEntry(body=body) for body in bodies)
+    with connection.cursor() as cursor:
+        # In one go: with many entries, making objects of them would take most of the time.
+        cursor.execute(
+            "INSERT INTO ledger_queuedentry (body, queued_at)"
+            " SELECT body, %s FROM unnest(%s::bytea[]) AS body",
+            [timezone.now(), list(bodies)],
+        )
     transaction.on_commit(_wake_sequencer, robust=True)
 
 
@@ -77,7 +108,7 @@ def _wake_sequencer() -> None:
     app.send_task("tasks.ledger_sequence", queue="ledger", retry=False, expires=10)
 
 
-def ledger_sequence(*, batch: int = 2000) -> int:
+def ledger_sequence(*, batch: int = BATCH) -> int:
     """Give queued entries their indexes, then publish a checkpoint; how many there were.
 
     Raises PublishError when the log must not go on, and logs it when witnesses are missing.
@@ -88,32 +119,30 @@ def ledger_sequence(*, batch: int = 2000) -> int:
 
 
 @transaction.atomic
-def ledger_integrate(*, batch: int = 2000) -> int:
+def ledger_integrate(*, batch: int = BATCH) -> int:
     """Move queued entries into the tree, in the order of the queue; how many there were.
 
     All in one transaction and under one lock: indexes have no gap and none is given twice.
     """
     if not locked(SEQUENCER_LOCK):
         return 0
-    queued = list(QueuedEntry.objects.order_by("id").values_list("id", "body", "queued_at")[:batch])
-    if not queued:
-        return 0
     size = log_size()
-    leaves = [merkle.leaf_hash(bytes(body)) for _, body, _ in queued]
-    known = nodes_get(merkle.root_nodes(size))
-    added = merkle.extend(size, leaves, merkle.reader(known))
-    now = timezone.now()
     with connection.cursor() as cursor:
-        with cursor.copy(
-            "COPY ledger_entry (index, body, leaf_hash, queued_at, integrated_at) FROM STDIN"
-        ) as copy:
-            rows = zip(queued, leaves, strict=True)
-            for index, ((_, body, queued_at), leaf) in enumerate(rows, size):
-                copy.write_row((index, bytes(body), leaf, queued_at, now))
-        with cursor.copy("COPY ledger_node (level, index, hash) FROM STDIN") as copy:
-            for node in added:
-                copy.write_row(node)
-        cursor.execute(
-            "DELETE FROM ledger_queuedentry WHERE id = ANY(%s)", [[row[0] for row in queued]]
-        )
-    return len(queued)
+        cursor.execute(_MOVE, {"batch": batch, "size": size, "now": timezone.now()})
+        joined = bytes(cursor.fetchone()[0])
+        leaves = [joined[start : start + 32] for start in range(0, len(joined), 32)]
+        if leaves:
+            known = nodes_get(merkle.root_nodes(size))
+            _add_nodes(cursor, merkle.extend(size, leaves, merkle.reader(known)))
+    return len(leaves)
+
+
+def _add_nodes(cursor: CursorWrapper, added: Iterable[tuple[int, int, bytes]]) -> None:
+    """Store new nodes: of each level the first index and all hashes in a row."""
+    firsts: dict[int, int] = {}
+    hashes: dict[int, list[bytes]] = {}
+    for level, index, value in added:
+        firsts.setdefault(level, index)
+        hashes.setdefault(level, []).append(value)
+    runs = [b"".join(hashes[level]) for level in firsts]
+    cursor.execute(_ADD_NODES, [list(firsts), list(firsts.values()), runs])

@@ -47,6 +47,7 @@ from spellmark.evidence.mark_replay import MarkDisclosure
 from spellmark.evidence.mark_rule import DYNAMIC, MarkDecision, MarkOutcome, MarkRule
 from spellmark.evidence.null_pool import as_rows, scored
 from spellmark.evidence.random_key_test import smallest_p as random_key_floor
+from spellmark.evidence.trigger_pool import PoolControl
 from spellmark.evidence.trigger_replay import TriggerDisclosure
 from spellmark.evidence.trigger_rule import (
     TRIGGER,
@@ -64,7 +65,7 @@ from spellmark.watermarks.dynamic.examine import rule_for as guard_rule
 from verification.features import check_feature_suspect, feature_pool, feature_rule
 from verification.methods import limits
 from verification.models import Exchange, Run, Suspect
-from verification.triggers import hold_triggers, trigger_rule
+from verification.triggers import hold_triggers, trigger_pool, trigger_rule
 
 RUN_JOB = "verification-run"
 VERIFIED = "verified"
@@ -267,6 +268,8 @@ def run_create(
         against = feature_pool(protection)
         check_feature_suspect(suspect, rule, against)
         pool = as_rows(scored(dict.fromkeys(against), seed))
+    elif isinstance(rule, TriggerRule):
+        pool = [asdict(one) for one in trigger_pool(protection)]
     run_id = uuid.uuid4()
     job = job_create(
         organisation_id=actor.organisation.id,
@@ -283,7 +286,7 @@ def run_create(
         suspect=suspect,
         protection=protection,
         method=rule.method,
-        evidence_class=VERIFIED if pool is None else INDICATIVE,
+        evidence_class=INDICATIVE if isinstance(rule, FingerprintRule) else VERIFIED,
         rule=asdict(rule),
         smallest_p=rule.smallest_p,
         batch=batch,
@@ -362,8 +365,12 @@ def run_finish(
     decision: Decision | MarkDecision | TriggerDecision,
     disclosure: Disclosure | MarkDisclosure | TriggerDisclosure,
     suspect_description: Mapping[str, Any],
+    pool: PoolControl | None = None,
 ) -> None:
-    """Write the verdict, its transcript and its certificate, and end the job."""
+    """Write the verdict, its transcript and its certificate, and end the job.
+
+    pool: what asking the null pool came to; of trigger watermarks alone.
+    """
     exchanges, outcome = run_exchanges(run), decision.outcome
     body = transcript.write(_header(run, disclosure, suspect_description), exchanges)
     transcript_sha256 = storage.put(body)
@@ -373,6 +380,8 @@ def run_finish(
         run.verdict, run.reason = decision.verdict, decision.reason
         run.statistic, run.p_value = outcome.statistic, outcome.p_value
         _keep_outcome(run, outcome)
+        if pool is not None:
+            run.findings = pool.as_dict()
         if not run.access_level:
             run.access_level = " and ".join(sorted(levels)) or "none"
         run.transcript_sha256 = transcript_sha256
@@ -545,8 +554,10 @@ def _client_told(run: Run) -> dict[str, str]:
     }
 
 
-def _root_told(run: Run, rule: Rule) -> dict[str, str | int]:
-    """What the triggers were registered under, and how the false-positive rate is shared out."""
+def _root_told(run: Run, rule: Rule) -> dict[str, Any]:
+    """What the triggers were registered under, how the false-positive rate is shared out, and what
+    the null pool said.
+    """
     if not isinstance(rule, TriggerRule):
         return {}
     return {
@@ -554,6 +565,7 @@ def _root_told(run: Run, rule: Rule) -> dict[str, str | int]:
         "triggerRoot": run.protection.settings["root"],
         "registrationNumber": rule.registration,
         "runNumber": rule.run,
+        "nullPool": run.findings,
     }
 
 

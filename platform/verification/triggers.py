@@ -1,15 +1,20 @@
-"""The rule of a run against a trigger watermark: fresh triggers, and a share of the committed α."""
+"""The rule of a run against a trigger watermark: fresh triggers, a share of the committed α, and
+the innocent models that are asked the same.
+"""
 
 from django.db.models import QuerySet
 
 from jobs.models import Job
 from protection.models import Protection
 from protection.triggers import trigger_parameters
-from registry.models import Commitment, Version
+from registry.models import Commitment, File, Version
+from spellmark.evidence.null_pool import TRAINED, Reference
 from spellmark.evidence.trigger_leaves import draw_leaves
+from spellmark.evidence.trigger_pool import pool_digest
 from spellmark.evidence.trigger_rule import TRIGGER, TriggerRule, TriggerRuleError
 from spellmark.watermarks.trigger import SCHEME
 from verification.models import Run
+from verification.references import pool_of
 
 FEWEST = 8
 
@@ -53,6 +58,7 @@ def trigger_rule(
             f"{most if query_cap is None else query_cap}; {asked} are too many.",
             hint="Ask for fewer.",
         )
+    pool = trigger_pool(protection)
     return TriggerRule(
         alpha=parameters.alpha,
         probes=asked,
@@ -62,7 +68,26 @@ def trigger_rule(
         run=_runs(commitment).count() + 1,
         triggers=parameters.triggers,
         used=used,
+        models=len(pool),
+        pool_sha256=pool_digest(pool),
     )
+
+
+def trigger_pool(protection: Protection) -> list[Reference]:
+    """The innocent models that a run's triggers are put to, in order: those trained here alone.
+
+    One that somebody brought may be a copy, and would void every true claim.
+    """
+    versions = [one for one in (protection.source, protection.result) if one is not None]
+    pools = [pool_of(version, protection.dataset) for version in versions]
+    own = set(File.objects.filter(version__in=versions).values_list("sha256", flat=True))
+    found = {one for pool in pools for one in pool}
+    return sorted(one for one in found if one.source == TRAINED and one.sha256 not in own)
+
+
+def run_references(run: Run) -> list[Reference]:
+    """The same as they were fixed when the run was made."""
+    return [Reference(row["kind"], row["sha256"], row["source"]) for row in run.pool or ()]
 
 
 def hold_triggers(protection: Protection) -> None:

@@ -11,8 +11,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from accounts.actors import AUDIT, READ, VERIFY, Actor
 from disputes.models import Case
-from disputes.selectors import case_list, report_list
+from disputes.selectors import case_list, report_list, retest_list, share_list
 from disputes.services import case_add_runs, case_close, case_create, report_create
+from disputes.standing import case_standings, conclusion_of
 from spellmark.errors import SpellmarkError
 from verification.models import Run
 from verification.selectors import run_list
@@ -102,12 +103,17 @@ def case_page(request: HttpRequest, actor: Actor, case_id: UUID) -> HttpResponse
     runs = run_list(actor=actor).filter(cases=case)
     others = run_list(actor=actor).exclude(cases=case)
     reports = list(report_list(actor=actor).filter(case=case))
+    standings = case_standings(case)
     context = {
         "case": case,
         "runs": runs,
         "form": RunsForm(runs=others) if others.exists() else None,
         "reports": reports,
         "is_writing": any(not report.job.is_over for report in reports),
+        "standings": standings,
+        "conclusion": conclusion_of(standings),
+        "retests": retest_list(actor=actor).filter(case=case),
+        "shares": share_list(actor=actor).filter(case=case),
         "waits_for_runs": any(not run.job.is_over for run in runs),
     }
     return render(request, "disputes/case.html", context)

@@ -4,11 +4,15 @@ import json
 from typing import Any
 from uuid import UUID
 
+from django import forms
+from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 
-from accounts.actors import AUDIT, READ, Actor
+from accounts.actors import AUDIT, READ, WRITE, Actor
 from ledger.models import Certificate, Entry
+from ledger.revocations import certificate_revoke, is_revocable
 from ledger.selectors import (
     certificate_bundle,
     certificate_entry_of,
@@ -31,12 +35,35 @@ from registry.selectors import commitment_list, version_list
 from spellmark.certificates.certificate import loads
 from spellmark.certificates.statements import Verdict, kind_of
 from verification.selectors import run_bundle, run_list
+from web.forms import submit
 from web.plots import path_picture, proof_steps
 from web.uploads import download
-from web.viewer import page, paginate
+from web.viewer import action, page, paginate
 
 # The newest ones; all of them are in the database, and any two are provably of one log.
 CHECKPOINTS = 10
+
+
+class RevocationForm(forms.Form):
+    """Why a certificate is withdrawn, and what takes its place."""
+
+    reason = forms.CharField(
+        max_length=1000,
+        help_text="One line. It is signed and stands in the revocation, which everybody may read.",
+    )
+    replaced_by = forms.ModelChoiceField(
+        Certificate.objects.none(),
+        required=False,
+        label="Replaced by",
+        empty_label="nothing: it is withdrawn",
+        help_text="A later certificate of the same kind, where there is one.",
+    )
+
+    def __init__(self, *args: Any, successors: QuerySet[Certificate], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["replaced_by"].queryset = successors
+        if not self.is_bound and not successors.exists():
+            del self.fields["replaced_by"]
 
 
 @page(READ, AUDIT)
@@ -53,8 +80,35 @@ def certificates(request: HttpRequest, actor: Actor) -> HttpResponse:
 @page(READ, AUDIT)
 def certificate_page(request: HttpRequest, actor: Actor, certificate_id: UUID) -> HttpResponse:
     """One certificate: what it says, and how to check that without us."""
+    return _show(request, actor, _certificate(actor, certificate_id))
+
+
+@action(WRITE)
+def certificate_revocation(
+    request: HttpRequest, actor: Actor, certificate_id: UUID
+) -> HttpResponse:
+    """Withdraw a certificate, or replace it by a later one."""
     certificate = _certificate(actor, certificate_id)
+    form = RevocationForm(request.POST, successors=_successors(actor, certificate))
+    if submit(
+        form, certificate_revoke, organisation_id=actor.organisation.id, certificate=certificate
+    ):
+        messages.success(
+            request, "The certificate is revoked. In a few seconds the ledger says so."
+        )
+        return redirect("web:certificate", certificate_id=certificate.id)
+    return _show(request, actor, certificate, form)
+
+
+def _show(
+    request: HttpRequest,
+    actor: Actor,
+    certificate: Certificate,
+    form: RevocationForm | None = None,
+) -> HttpResponse:
     statement = certificate_statement(certificate)
+    if form is None and actor.may(WRITE) and is_revocable(certificate):
+        form = RevocationForm(successors=_successors(actor, certificate))
     envelope = loads(bytes(certificate.body))
     context = {
         "certificate": certificate,
@@ -64,6 +118,7 @@ def certificate_page(request: HttpRequest, actor: Actor, certificate_id: UUID) -
         "keyid": envelope.keyid,
         "kind": kind_of(statement),
         "revocation": revocation_of(certificate),
+        "revocation_form": form,
         "predicate_type": json.loads(envelope.payload)["predicateType"],
         "raw": json.dumps(json.loads(envelope.payload), indent=2, ensure_ascii=False),
         **_subject(actor, certificate),
@@ -175,6 +230,13 @@ def _certificates(actor: Actor) -> Any:
 
 def _certificate(actor: Actor, certificate_id: UUID) -> Certificate:
     return get_object_or_404(_certificates(actor), id=certificate_id)
+
+
+def _successors(actor: Actor, certificate: Certificate) -> QuerySet[Certificate]:
+    """What may take the certificate's place."""
+    later = {"kind": certificate.kind, "created_at__gt": certificate.created_at}
+    rows: QuerySet[Certificate] = _certificates(actor).filter(**later)
+    return rows
 
 
 def _subject(actor: Actor, certificate: Certificate) -> dict[str, Any]:

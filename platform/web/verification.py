@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
 from accounts.actors import AUDIT, READ, VERIFY, Actor
+from disputes.report.protocol import MET, protocol_of
 from disputes.selectors import case_list
 from ledger.selectors import certificate_list, certificate_statement
 from protection.models import Protection
@@ -324,6 +325,20 @@ def run_page(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse:
         "plot_text": run_plot_text(run),
     }
     return render(request, "verification/run.html", context)
+
+
+@page(READ, AUDIT)
+def run_protocol(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse:
+    """The protocol's demands, and how this run met them."""
+    run = _run(actor, run_id)
+    demands = protocol_of(run)
+    context = {
+        "run": run,
+        "method": METHODS[run.method],
+        "demands": demands,
+        "met": sum(answer.state == MET for answer in demands),
+    }
+    return render(request, "verification/protocol.html", context)
 
 
 @page(READ, AUDIT)

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from web.uploads import download
 
 # In the order in which they build on each other.
-SCRIPTS = ("bytes", "fields", "zip", "log", "documents", "checks", "page")
+SCRIPTS = ("bytes", "fields", "zip", "log", "policy", "documents", "checks", "page")
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 

@@ -3,11 +3,12 @@
 import { hex, parseJson, Refused, refuse, sha256, utf8 } from "./bytes.js";
 import { readCertificate, readRevocations, readStatement, readTrust } from "./documents.js";
 import { checkProof } from "./log.js";
+import { asksForWitnesses, checkQuorum, readPolicy } from "./policy.js";
 import { readBundle } from "./zip.js";
 
 export const CHECKS = [
-  "bundle", "signature", "statement", "validity", "log", "timestamp", "revocation", "transcript",
-  "answers", "statistic",
+  "bundle", "signature", "statement", "validity", "log", "witnesses", "timestamp", "revocation",
+  "transcript", "answers", "statistic",
 ];
 // Of an exchange in a transcript.
 const REQUIRED = [
@@ -20,10 +21,12 @@ const OPTIONAL = [
 const NEEDED = ["bundle", "signature", "statement", "validity", "log"];
 
 // Bytes in; { passed, checks: [{ name, passed, detail }], statement } out. `passed` of a check is
-// null where it could not be taken. Throws Refused for a bad trust file or list of revocations.
-export async function verifyBundle(zip, trustFile, revocationsFile = null) {
+// null where it could not be taken. Throws Refused for a bad trust file, list of revocations or
+// policy.
+export async function verifyBundle(zip, trustFile, revocationsFile = null, policyFile = null) {
   const trust = await readTrust(trustFile);
   const listed = revocationsFile === null ? null : await readRevocations(revocationsFile);
+  const policy = policyFile === null ? null : await readPolicy(policyFile);
   const report = new Report();
   const bundle = await report.take("bundle", () => {
     const read = readBundle(zip);
@@ -52,6 +55,7 @@ export async function verifyBundle(zip, trustFile, revocationsFile = null) {
   if (statement) await report.take("validity", () => checkValidity(envelope, statement, trust));
   else report.skip("validity", "Not checked, because the statement cannot be read.");
   await report.take("log", () => checkLog(bundle, envelope, statement, trust));
+  await checkWitnesses(report, bundle, policy, trust);
   checkTimestamp(report, envelope, trust);
   await checkRevocation(report, bundle, listed, envelope, trust);
   await checkEvidence(report, bundle, statement);
@@ -143,6 +147,16 @@ async function checkLog(bundle, envelope, statement, trust) {
     );
   }
   return `The certificate is entry ${index} of the log ${origin}, which had ${size} entries.`;
+}
+
+async function checkWitnesses(report, bundle, policy, trust) {
+  if (policy === null) {
+    report.skip("witnesses", "Not checked: no policy was given that asks for witnesses.");
+  } else if (!asksForWitnesses(policy)) {
+    report.skip("witnesses", "The policy asks for no witnesses.");
+  } else {
+    await report.take("witnesses", () => checkQuorum(bundle.proof, policy, trust.logs));
+  }
 }
 
 function checkTimestamp(report, envelope, trust) {

@@ -5,6 +5,7 @@ import {
   concat, encode, fromBase64, hex, parseCanonical, parseJson, refuse, sha256,
 } from "./bytes.js";
 import { Fields } from "./fields.js";
+import { fromVkey } from "./log.js";
 
 const MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";
@@ -15,8 +16,8 @@ const SUBJECTS = {
   succession: ["key"],
 };
 const MAX_TIMESTAMPS = 4;
-// Of Ed25519 and of ML-DSA-44.
-const LOG_KEY_BYTES = { 1: 32, 6: 1312 };
+// Ed25519 and ML-DSA-44.
+const LOG_KEY_KINDS = [1, 6];
 
 export async function readCertificate(bytes) {
   return certificateOf(parseCanonical(bytes, "The certificate"));
@@ -176,7 +177,11 @@ export async function readTrust(bytes) {
     const vkey = log.text("vkey");
     if (vkeys.has(vkey)) refuse("The trust file lists a log key twice.");
     vkeys.add(vkey);
-    logs.push({ origin: log.text("origin"), ...(await fromVkey(vkey)) });
+    const key = await fromVkey(vkey);
+    if (!LOG_KEY_KINDS.includes(key.kind)) {
+      refuse("A log key of the trust file is a witness's, of the type 0x04.");
+    }
+    logs.push({ origin: log.text("origin"), ...key });
   }
   return { keys, logs, hasAuthorities: fields.has("timestampAuthorities") };
 }
@@ -185,18 +190,6 @@ function fromPem(pem) {
   const found = /^-----BEGIN PUBLIC KEY-----\n([\s\S]*)\n-----END PUBLIC KEY-----\n?$/.exec(pem);
   if (!found) refuse("This is not a public key in PEM form.");
   return fromBase64(found[1].replaceAll("\n", ""), "A public key");
-}
-
-async function fromVkey(vkey) {
-  const found = /^([^+]+)\+([0-9a-f]{8})\+(.*)$/.exec(vkey);
-  const typed = found ? fromBase64(found[3], "The key in a vkey") : new Uint8Array();
-  if (!(typed[0] in LOG_KEY_BYTES)) refuse("A log's vkey is not of the type 0x01 or 0x06.");
-  const kind = typed[0];
-  if (typed.length !== LOG_KEY_BYTES[kind] + 1) refuse("The key in a vkey has another length.");
-  const digest = await sha256(concat(encode(`${found[1]}\n`), typed));
-  const keyId = digest.subarray(0, 4);
-  if (hex(keyId) !== found[2]) refuse("The key id in a vkey does not fit its name and key.");
-  return { name: found[1], keyId, kind, key: typed.subarray(1) };
 }
 
 export async function readRevocations(bytes) {

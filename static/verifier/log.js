@@ -7,16 +7,32 @@ const MAX_HASHES = 63;
 const MAX_NOTE_BYTES = 1_000_000;
 const MAX_SIGNATURES = 100;
 const ED25519 = 1;
+// By the type: Ed25519 of a log, Ed25519 of a witness, ML-DSA-44 of either.
+const KEY_BYTES = { 1: 32, 4: 32, 6: 1312 };
+
+export async function fromVkey(vkey) {
+  const found = /^([^+]+)\+([0-9a-f]{8})\+(.*)$/.exec(vkey);
+  const typed = found ? fromBase64(found[3], "The key in a vkey") : new Uint8Array();
+  if (!(typed[0] in KEY_BYTES)) refuse("A vkey is not of a known type: 0x01, 0x04 or 0x06.");
+  const kind = typed[0];
+  if (typed.length !== KEY_BYTES[kind] + 1) refuse("The key in a vkey has another length.");
+  const digest = await sha256(concat(encode(`${found[1]}\n`), typed));
+  const keyId = digest.subarray(0, 4);
+  if (hex(keyId) !== found[2]) refuse("The key id in a vkey does not fit its name and key.");
+  return { name: found[1], keyId, kind, key: typed.subarray(1) };
+}
+
+export const isSignedBy = (line, { name, keyId }) => line.name === name && same(line.keyId, keyId);
 
 // The checkpoint of a trusted log that includes the entry; its `index` beside it.
 export async function checkProof(file, entry, logs) {
   const proof = readProof(file);
-  const checkpoint = await openCheckpoint(proof.checkpoint, logs);
+  const checkpoint = await openCheckpoint(readNote(proof.checkpoint), logs);
   await checkInclusion(await nodeHash([0], entry), proof, checkpoint);
   return { ...checkpoint, index: proof.index };
 }
 
-function readProof(file) {
+export function readProof(file) {
   const blank = file.findIndex((byte, place) => byte === 10 && file[place + 1] === 10);
   if (blank < 0) refuse("The log proof lacks its checkpoint.");
   const lines = utf8(file.subarray(0, blank), "The log proof").split("\n");
@@ -35,7 +51,8 @@ function decimal(text, what) {
   return isNumber ? BigInt(text) : refuse(`${what} is not a whole number.`);
 }
 
-async function openCheckpoint(file, logs) {
+// The text of a signed note, the checkpoint that it is, and the signatures; not yet believed.
+export function readNote(file) {
   if (file.length > MAX_NOTE_BYTES) refuse("A signed note is too long.");
   const content = utf8(file, "A signed note");
   if (/[\u0000-\u0009\u000b-\u001f]/.test(content)) refuse("A signed note has control characters.");
@@ -57,12 +74,19 @@ async function openCheckpoint(file, logs) {
   if (signatures.length > MAX_SIGNATURES) {
     refuse(`A signed note has more than ${MAX_SIGNATURES} signatures.`);
   }
+  return { text, checkpoint, signatures };
+}
+
+// The checkpoint, if a key of the log that it names has signed it.
+export async function openCheckpoint({ text, checkpoint, signatures }, logs) {
+  const { origin } = checkpoint;
   const known = logs.filter((log) => log.origin === origin);
   if (!known.length) refuse(`The log “${origin}” is not among the trusted logs.`);
   let found = 0;
   let left = false;
-  for (const { name, keyId, signature } of signatures) {
-    const log = known.find((one) => one.name === name && same(one.keyId, keyId));
+  for (const line of signatures) {
+    const { name, signature } = line;
+    const log = known.find((one) => isSignedBy(line, one));
     if (!log) continue;
     if (log.kind !== ED25519) {
       left = true;

@@ -4,16 +4,16 @@ import { Refused } from "./bytes.js";
 import { verifyBundle } from "./checks.js";
 
 const MARKS = { true: "pass", false: "FAIL", null: "–" };
-const held = { bundle: null, trust: null, revocations: null };
+const held = { bundle: null, trust: null, revocations: null, policy: null };
 
-export async function show(place, zip, trust, revocations = null) {
+export async function show(place, zip, trust, revocations = null, policy = null) {
   const output = place.querySelector("[data-verdict]");
   const rows = place.querySelector("[data-checks]");
   rows.replaceChildren();
   output.hidden = false;
   let report = null;
   try {
-    report = await verifyBundle(zip, trust, revocations);
+    report = await verifyBundle(zip, trust, revocations, policy);
   } catch (error) {
     output.className = "notice bad";
     output.textContent = error instanceof Refused ? error.message : String(error);
@@ -41,7 +41,8 @@ function kindOf(bytes) {
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) return "bundle";
   const start = new TextDecoder().decode(bytes.subarray(0, 200));
   return /spellmark-revocations\/v/.test(start) ? "revocations"
-    : /spellmark-trust\/v/.test(start) ? "trust" : "bundle";
+    : /spellmark-trust\/v/.test(start) ? "trust"
+    : /^\s*(#|(log|witness|group|quorum)\b)/.test(start) ? "policy" : "bundle";
 }
 
 async function take(place, files) {
@@ -51,7 +52,9 @@ async function take(place, files) {
     held[kind] = bytes;
     place.querySelector(`[data-held=${kind}]`).textContent = file.name;
   }
-  if (held.bundle && held.trust) await show(place, held.bundle, held.trust, held.revocations);
+  if (held.bundle && held.trust) {
+    await show(place, held.bundle, held.trust, held.revocations, held.policy);
+  }
 }
 
 async function fetched(address) {

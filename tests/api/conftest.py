@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from accounts.actors import Actor
 from accounts.models import Membership, Organisation
 from accounts.services import token_create
+from disputes.rights import retest_request, share_create
 from disputes.services import case_create, report_create, report_finish
 from registry.services import alias_set
 from tests.factories import (
@@ -177,6 +178,7 @@ def world(alice_actor) -> dict[str, Any]:
     version = run.protection.source
     alias_set(actor=alice_actor, model=version.model, name="production", version=version)
     case = case_create(actor=alice_actor, title="A copy", runs=[run])
+    share, token = share_create(actor=alice_actor, case=case)
     guard = finished_guard(alice_actor, version=version)
     report = report_create(actor=alice_actor, case=case)
     report_finish(
@@ -208,6 +210,9 @@ def world(alice_actor) -> dict[str, Any]:
         "certificate_id": run.certificate_id,
         "sha256": "0" * 64,
         "case_id": case.id,
+        "share_id": share.id,
+        "token": token,
+        "retest_id": retest_request(share=share, run=run, name="Globex", reason="Ask again.").id,
         "report_id": report.id,
         "part": "pdf",
     }

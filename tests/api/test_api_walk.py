@@ -39,12 +39,15 @@ OWN = {
     ("models", "post"), ("suspects", "post"), ("suspect-file", "put"), ("editors", "post"),
     ("editor-upload", "put"), ("reference-upload", "put"), ("integrity", "get"),
     ("entry-proof", "get"),
+    # Whoever has the link to a case is meant to.
+    ("shared", "get"), ("shared-registrations", "post"), ("shared-retests", "post"),
 }  # fmt: skip
 # Whoever may read may use a locked model with its key.
 READERS = {"protection-unlocks"}
 VERIFIES = {
     "suspects", "suspect-file", "references", "reference-upload", "runs", "fingerprint-runs",
-    "cases", "case-runs", "case-reports",
+    "cases", "case-runs", "case-reports", "case-shares", "case-share-end",
+    "case-retest", "shared-registrations", "shared-retests",
 }  # fmt: skip
 # Their bodies name what is somebody's.
 NAMING = {
@@ -160,6 +163,9 @@ def _body(operation: Operation, world: dict[str, Any]) -> Any:
         },
         ("cases", "post"): {"title": "mine", "runs": [str(world["run_id"])]},
         ("certificate-revocation", "post"): {"reason": "a slip"},
+        ("case-retest", "post"): {"key_file": key},
+        ("shared-registrations", "post"): {"certificate": str(world["certificate_id"])},
+        ("shared-retests", "post"): {"run": str(world["run_id"]), "reason": "x"},
         ("case-runs", "post"): {"runs": [str(world["run_id"])]},
     }.get((operation.name, operation.method))  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The single-page verifier, opened from a disk: it must say what `spellmark verify` says."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,15 +11,21 @@ from playwright.sync_api import Page, expect
 
 from spellmark.certificates import certificate, revocations
 from spellmark.certificates.bundle import Bundle
+from spellmark.certificates.errors import FormatError
+from spellmark.certificates.policy import Policy, PolicyLog
 from spellmark.certificates.trust import LogKey
 from spellmark.certificates.verify import verify_bundle
 from tests.spellmark.certificates.certificate_samples import (
     ANSWERS,
     CHARLIE,
+    COSIGNER,
+    DORA,
     LOG,
     LOG_ML_DSA,
+    ML_DSA_COSIGNER,
     NEXT_LOG,
     ORIGIN,
+    POLICY,
     REGISTRATION,
     SIGNERS,
     TRUST,
@@ -68,11 +75,14 @@ def told_by_page(page: Page, folder, data: bytes, *more: str) -> tuple[bool, dic
     return verdict.get_attribute("data-passed") == "true", dict(rows)
 
 
-def agree(page: Page, folder, data: bytes, revoked=None) -> set[str]:
+def agree(page: Page, folder, data: bytes, revoked=None, policy=None) -> set[str]:
     """What failed, by the page, after it said the same as the command."""
     more = ["revocations.json"] if revoked else []
+    if policy:
+        (folder / "policy.txt").write_bytes(policy.dumps())
+        more.append("policy.txt")
     passed, found = told_by_page(page, folder, data, *more)
-    report = verify_bundle(folder / "bundle.zip", TRUST, revoked)
+    report = verify_bundle(folder / "bundle.zip", TRUST, revoked, policy)
     expected = {check.name: check.passed for check in report.checks}
     for name in LEFT & expected.keys():
         assert found.pop(name) is None
@@ -201,3 +211,54 @@ def test_a_revocation_is_honoured_in_the_bundle_and_in_the_list(verifier, tmp_pa
     forged = [revocations.Revoked(false.certificate, false.proof)]
     inside = replace(bundle, revocations=revocations.dumps(forged))
     assert agree(verifier, tmp_path, inside.dumps(), rows) == {"revocation"}
+
+
+def test_the_quorum_of_a_policy_must_have_cosigned(verifier, tmp_path):
+    def failing(*signers, policy=POLICY, proof=None) -> set[str]:
+        bundle = bundle_of(REGISTRATION, *signers)
+        bundle = replace(bundle, proof=(proof or bytes)(bundle.proof))
+        return agree(verifier, tmp_path, bundle.dumps(), policy=policy)
+
+    assert failing(LOG, COSIGNER, DORA) == set()
+    assert failing(LOG, COSIGNER, DORA, policy=replace(POLICY, logs=())) == set()
+    other = replace(POLICY, logs=(PolicyLog(NEXT_LOG.verifier),))
+    assert failing(LOG, COSIGNER, DORA, policy=other) == {"witnesses"}
+    assert failing(LOG, policy=replace(POLICY, quorum="none")) == set()
+    for signers in ([LOG], [LOG, DORA], [LOG, WITNESS, DORA], [LOG, COSIGNER]):
+        assert failing(*signers) == {"witnesses"}
+    false = DORA.line(b"another text")
+    assert failing(
+        LOG, COSIGNER, DORA, proof=lambda proof: proof[: proof.rindex("— dora".encode())] + false
+    ) == {"witnesses"}
+    # The command accepts this one; a browser cannot, and says so.
+    bundle = bundle_of(REGISTRATION, LOG, ML_DSA_COSIGNER, DORA)
+    passed, found = told_by_page(verifier, tmp_path, bundle.dumps(), "policy.txt")
+    assert not passed
+    assert found["witnesses"] is False
+    expect(verifier.get_by_text("A browser cannot check bob-ml-dsa")).to_be_visible()
+
+
+def test_a_policy_that_does_not_read_is_refused(verifier, tmp_path):
+    witness = f"witness w1 {COSIGNER.verifier.vkey}\n"
+    for text in (
+        "quorum\n",
+        "quorum w1\n",
+        "quorum none\nquorum none\n",
+        witness,
+        f"log {COSIGNER.verifier.vkey}\nquorum none\n",
+        f"{witness}{witness.replace('w1', 'w2')}quorum none\n",
+        f"{witness}group none any w1\nquorum none\n",
+        f"{witness}group g 2 w1\nquorum g\n",
+        f"{witness}group g 1 w1 w1\nquorum g\n",
+        f"{witness}group g 1 w2\nquorum g\n",
+        f"{witness.replace('bob', 'rob')}quorum w1\n",
+    ):
+        with pytest.raises(FormatError):
+            Policy.loads(text.encode())
+        (tmp_path / "policy.txt").write_text(text)
+        (tmp_path / "bundle.zip").write_bytes(bundle_of(REGISTRATION, LOG, COSIGNER).dumps())
+        names = ["trust.json", "policy.txt", "bundle.zip"]
+        verifier.evaluate("document.querySelector('[data-verdict]').textContent = ''")
+        verifier.set_input_files("input[type=file]", [tmp_path / name for name in names])
+        said = verifier.locator("[data-verdict].bad")
+        expect(said).to_contain_text(re.compile("policy|vkey"))

@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT / "workers"), str(ROOT)]
 FOLDER, KILLS, SEED = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 from config.embedded import Postgres, _wait_until_ready  # noqa: E402
 
+LONGEST_REPAIR_SECONDS = 120
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 # The database's processes are ours to bury: a dead one that nobody waits for counts as running.
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -200,11 +201,14 @@ def _kill_database(chance: random.Random) -> None:
 def _wait_for_database() -> None:
     """Else most kills would hit processes that wait for it, too."""
     time.sleep(0.05)
+    patience = time.monotonic() + LONGEST_REPAIR_SECONDS
     while True:
         try:
             psycopg.connect(os.environ["DATABASE_URL"]).close()
             return
         except psycopg.OperationalError:
+            if time.monotonic() > patience:
+                raise
             time.sleep(0.02)
 
 

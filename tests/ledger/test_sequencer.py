@@ -54,6 +54,20 @@ def _plain_root(leaves: list[bytes]) -> bytes:
     return merkle.node_hash(_plain_root(leaves[:half]), _plain_root(leaves[half:]))
 
 
+def test_bytes_of_every_kind_stand_in_the_log_as_they_were_queued():
+    bodies = [bytes(range(256)), b"", b"\\x00\\134'\"%s", bytes(65_535)]
+    bodies += [b"%d" % number for number in range(600)]
+    entries_queue(bodies=bodies)
+    assert ledger_sequence(batch=300) == 300
+    assert ledger_sequence() == 304
+    found = list(Entry.objects.order_by("index"))
+    assert [bytes(entry.body) for entry in found] == bodies
+    assert [bytes(entry.leaf_hash) for entry in found] == [merkle.leaf_hash(b) for b in bodies]
+    nodes = {(node.level, node.index): bytes(node.hash) for node in Node.objects.all()}
+    expected = merkle.extend(0, map(merkle.leaf_hash, bodies), merkle.reader({}))
+    assert nodes == {(level, index): value for level, index, value in expected}
+
+
 def test_entries_stand_in_the_order_in_which_they_were_queued(log):
     entries = list(Entry.objects.order_by("index"))
     assert [entry.index for entry in entries] == list(range(sum(BATCHES)))

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
 from spellmark.training.architectures import build
+from tests.spellmark.certificates.certificate_samples import POLICY
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -293,6 +295,21 @@ def test_it_tells_programs_in_json(evidence, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["passed"] is True
     assert "signature" in {check["name"] for check in told["checks"]}
+
+
+def test_it_asks_for_the_witnesses_of_a_policy(evidence, tmp_path, capsys):
+    bundle, trust = evidence
+    path = tmp_path / "policy.txt"
+    verify = ["verify", str(bundle), "--trust", str(trust), "--policy", str(path)]
+    path.write_bytes(replace(POLICY, logs=()).dumps())
+    assert main(verify) == 1
+    assert "the quorum both is not reached by no witness" in capsys.readouterr().out
+    path.write_text("quorum none\n")
+    assert main(verify) == 0
+    path.write_text("quorum both\n")
+    assert main(verify) == 2
+    path.unlink()
+    assert main(verify) == 2
 
 
 def test_a_bundle_cannot_write_to_the_terminal(evidence, capsys):

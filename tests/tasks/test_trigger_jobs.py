@@ -27,6 +27,7 @@ from spellmark.evidence.transcript import read
 from spellmark.training import datasets, weights
 from spellmark.training.fit import Recipe, fit
 from spellmark.training.inference import predict_labels
+from tasks import pool_growth
 from tests import factories
 from tests.tasks.test_verification_jobs import (
     CARD,
@@ -37,7 +38,8 @@ from tests.tasks.test_verification_jobs import (
     suspect_of,
 )
 from verification import services
-from verification.models import Exchange
+from verification.models import Exchange, Reference
+from verification.references import pool_grow
 from verification.selectors import run_bundle
 
 __all__ = ["blots", "one_connection", "one_thread"]
@@ -50,11 +52,11 @@ def no_heartbeat(monkeypatch) -> None:
     monkeypatch.setattr("tasks.work.BEAT_SECONDS", 3600)
 
 
-def marked(actor, folder, *, epochs: int = 8, **choices: int):
-    """A trigger watermark in an innocent model, and its key file."""
+def marked(actor, folder, *, epochs: int = 8, model=None, **choices: int):
+    """A trigger watermark in an innocent model, or in this one, and its key file."""
     ensure_signing_keys()
     path, key = folder / "model.safetensors", factories.trigger_key(**choices)
-    weights.save(innocent(), CARD, path)
+    weights.save(model or innocent(), CARD, path)
     version = version_create(actor=actor, model=model_create(actor=actor, name="robin"))
     file_upload(actor=actor, version=version, name=path.name, chunks=[path.read_bytes()])
     version = version_publish(actor=actor, version=version)
@@ -130,6 +132,62 @@ def test_a_copy_is_told_from_innocents_and_each_run_opens_fresh_triggers(alice_a
     assert set(np.unique(predict_labels(constant, CARD, opened.images))) == {3}
     run = ran(alice_actor, row, key, suspect_of(alice_actor, constant, tmp_path))
     assert (run.verdict, run.rule["run"]) == ("inconclusive", 3)
+
+
+def test_the_null_pool_is_asked_the_same_and_one_that_passes_makes_it_void(
+    alice_actor, tmp_path, monkeypatch
+):
+    row, key = marked(alice_actor, tmp_path)
+    copy, _ = result_of(row)
+    suspect = suspect_of(alice_actor, copy, tmp_path)
+    run = ran(alice_actor, row, key, suspect)
+    assert (run.verdict, run.findings["models"]) == ("match", 0)
+    assert run.reason.endswith("the null pool has none for this task.")
+
+    monkeypatch.setattr(pool_growth, "OTHERS", (("small-mlp", {"width": 16}),))
+    job = pool_grow(
+        actor=alice_actor, version=row.source, dataset="blots", images=500, of_a_kind=2, epochs=2
+    )
+    tasks.run_job(str(job.id))
+    run = ran(alice_actor, row, key, suspect)
+    assert (run.verdict, run.rule["models"], len(run.pool)) == ("match", 6, 6)
+    assert (run.findings["passed"], run.findings["void"]) == (0, False)
+    assert run.reason.endswith("None of 6 innocent reference models passes.")
+    header, exchanges = read(run_bundle(run).transcript)
+    assert {len(one["answers"]) for one in header["pool"]} == {len(exchanges)}
+    report = verify_files(run_bundle(run), trust())
+    assert report.statement.parameters["nullPool"] == run.findings
+
+    # A copy among the references: as if a method fitted innocent models, too.
+    thief = fit(copy, CARD, datasets.load("blots").train[:300], Recipe(epochs=1, seed=5))
+    path = tmp_path / "reference.safetensors"
+    weights.save(thief, CARD, path)
+    Reference.objects.filter(number=0).update(sha256=storage.put(path.read_bytes()))
+    run = ran(alice_actor, row, key, suspect)
+    assert (run.verdict, run.findings["passed"]) == ("inconclusive", 1)
+    assert run.p_value <= run.rule["alpha"]
+    assert run.reason.startswith("Void: by the same triggers 1 of 6 innocent")
+
+    # One that somebody brought is not asked: it may be a copy.
+    Reference.objects.filter(number=0).update(source="uploaded", job=None)
+    assert services.rule_for(row).models == 5
+
+
+def test_who_registers_a_stolen_model_later_cannot_accuse_its_owner(
+    alice_actor, charlie_actor, tmp_path
+):
+    hers, her_key = marked(alice_actor, tmp_path)
+    stolen, _ = result_of(hers)
+    his, his_key = marked(charlie_actor, tmp_path, model=stolen, number=10)
+    assert his.job.state == Job.State.SUCCEEDED, his.job.error
+
+    original = suspect_of(charlie_actor, result_of(hers)[0], tmp_path)
+    claim = ran(charlie_actor, his, his_key, original)
+    assert claim.verdict == "no match"
+    copy = suspect_of(alice_actor, result_of(his)[0], tmp_path)
+    answer = ran(alice_actor, hers, her_key, copy)
+    assert answer.verdict == "match"
+    assert answer.registration_index < claim.registration_index
 
 
 def verify_registration(body):

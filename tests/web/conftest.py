@@ -11,7 +11,8 @@ from django.utils import timezone
 from accounts.actors import Actor
 from accounts.models import ApiToken, Membership, Organisation, User
 from accounts.services import member_add, token_create, user_create
-from disputes.models import Case, Report
+from disputes.models import Case, Report, Retest, Share
+from disputes.rights import retest_request, share_create
 from disputes.services import case_create, report_create
 from protection.models import Editor, GuardClient, Protection, Trial, Unlock
 from registry.models import Version
@@ -37,6 +38,9 @@ class World:
     run: Run
     reference: Reference
     case: Case
+    share: Share
+    token_of_share: str
+    retest: Retest
     report: Report
     token: ApiToken
     member: Membership
@@ -51,6 +55,7 @@ class World:
             "alias-delete": {"name": "robin", "alias": "production"},
             "version-new": {"name": "robin"},
             "version": version,
+            "signature": version,
             "upload": {"name": "robin", "number": self.draft.number},
             "file": {**version, "file": "model.safetensors"},
             "publish": {"name": "robin", "number": self.draft.number},
@@ -83,17 +88,26 @@ class World:
             "job-cancel": {"job_id": self.run.job_id},
             "suspect-upload": {"name": "suspect.safetensors"},
             "run": {"run_id": self.run.id},
+            "run-protocol": {"run_id": self.run.id},
             "run-bundle": {"run_id": self.run.id},
             "run-transcript": {"run_id": self.run.id},
             "certificate": {"certificate_id": self.run.certificate_id},
             "certificate-body": {"certificate_id": self.run.certificate_id},
             "certificate-proof": {"certificate_id": self.run.certificate_id},
             "certificate-bundle": {"certificate_id": self.run.certificate_id},
+            "certificate-revoke": {"certificate_id": self.run.certificate_id},
             "entry": {"index": 0},
             "entry-proof": {"index": 0},
             "case": {"case_id": self.case.id},
             "case-runs": {"case_id": self.case.id},
             "case-close": {"case_id": self.case.id},
+            "case-share": {"case_id": self.case.id},
+            "share-end": {"case_id": self.case.id, "share_id": self.share.id},
+            "retest": {"case_id": self.case.id, "retest_id": self.retest.id},
+            "shared": {"token": self.token_of_share},
+            "shared-lodge": {"token": self.token_of_share},
+            "shared-retest": {"token": self.token_of_share},
+            "shared-bundle": {"token": self.token_of_share, "run_id": self.run.id},
             "report-new": {"case_id": self.case.id},
             "report-part": {"report_id": self.report.id, "part": "pdf"},
             "member-remove": {"member_id": self.member.id},
@@ -110,6 +124,7 @@ def world(alice: User, alice_actor: Actor) -> World:
     guard = factories.finished_guard(alice_actor, version=protection.source)
     run = factories.finished_run(alice_actor, protection=protection)
     case = case_create(actor=alice_actor, title="Robin was copied", runs=[run])
+    share, token_of_share = share_create(actor=alice_actor, case=case)
     token, _ = token_create(
         actor=alice_actor,
         user=alice,
@@ -129,6 +144,9 @@ def world(alice: User, alice_actor: Actor) -> World:
         run=run,
         reference=factories.reference_pool(alice_actor, protection.source, of_a_kind=1)[0],
         case=case,
+        share=share,
+        token_of_share=token_of_share,
+        retest=retest_request(share=share, run=run, name="Globex", reason="Ask again."),
         report=report_create(actor=alice_actor, case=case),
         token=token,
         member=alice.memberships.get(),

@@ -11,17 +11,20 @@ from web.urls import urlpatterns
 NAMES = [pattern.name for pattern in urlpatterns]
 # No actor stands behind these.
 OPEN = {"home", "login", "logout", "password", "verifier", "verifier-file"}
+# Whoever has the link to a case is meant to see these: see test_rights_pages.
+LINKED = {"shared", "shared-lodge", "shared-retest", "shared-bundle"}
 ACTIONS = {
     "organisation", "member-remove", "token-revoke", "model-edit", "alias-set", "alias-delete",
     "version-new", "upload", "publish", "job-cancel", "case-runs", "case-close", "report-new",
-    "prompt-lock-trials", "guard-client-end",
+    "prompt-lock-trials", "guard-client-end", "case-share", "share-end",
+    "certificate-revoke",
 }  # fmt: skip
 UPLOADS = {"suspect-upload", "editor-upload"}
 # The report of the world is not written yet, and no data set was chosen for the samples.
 UNFINISHED = {"report-part", "lock-samples"}
-PAGES = [name for name in NAMES if name not in OPEN | ACTIONS | UPLOADS]
+PAGES = [name for name in NAMES if name not in OPEN | ACTIONS | UPLOADS | LINKED]
 AUDITED = {
-    "runs", "run", "run-bundle", "run-transcript", "certificates", "certificate",
+    "runs", "run", "run-protocol", "run-bundle", "run-transcript", "certificates", "certificate",
     "certificate-body", "certificate-proof", "certificate-bundle", "ledger", "entry", "entry-proof",
     "checkpoint", "trust", "revocations", "cases", "case", "report-part",
 }  # fmt: skip
@@ -30,6 +33,7 @@ FORMS = {
     "prompt-lock-sheet", "guard", "guard-start", "trigger", "trigger-start", "feature",
     "feature-start", "editor-new",
     "editor-file", "suspect-new", "run-new", "case-new", "fingerprint-new", "reference-new",
+    "retest",
 }  # fmt: skip
 OWNERS = {"members", "tokens"}
 
@@ -98,7 +102,7 @@ def test_a_stranger_changes_nothing_of_acme(as_charlie, world):
 
 
 def test_nobody_is_sent_to_the_login_page(client, world):
-    for name in set(NAMES) - {"login", "logout"}:
+    for name in set(NAMES) - {"login", "logout", "verifier", "verifier-file"} - LINKED:
         response = ask(client, world, name)
         if name in UPLOADS:
             assert response.status_code == 401, name

@@ -1,12 +1,14 @@
 import html
 import re
 import subprocess
+from dataclasses import replace
 
 import pytest
 from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.models import Certificate, Revocation
 from ledger.selectors import checkpoint_latest, trust
 from ledger.services import entries_queue, ledger_sequence
 from spellmark.certificates import merkle
@@ -63,11 +65,22 @@ def test_the_openssl_lines_on_the_page_work(as_alice, world, tmp_path, kind):
     page = text(as_alice.get(reverse("web:certificate", args=[certificate_id])))
     lines = re.search(r'<pre [^>]*id="openssl"[^>]*><code>(.*?)</code>', page, re.DOTALL)
     bundle = as_alice.get(reverse("web:certificate-bundle", args=[certificate_id])).content
-    (tmp_path / "bundle.zip").write_bytes(bundle)
     (tmp_path / "trust.json").write_bytes(as_alice.get(reverse("web:trust")).content)
     script = "set -e\n" + html.unescape(lines.group(1))
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout.endswith("Verified OK\n"), done.stderr
+
+    def said_of(bundle: bytes) -> str:
+        (tmp_path / "bundle.zip").write_bytes(bundle)
+        done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    assert said_of(bundle).endswith("Verified OK\n")
+    true = Bundle.loads(bundle)
+    letters = bytearray(true.certificate)
+    place = letters.index(b'"payload":"') + 60
+    letters[place] = ord("B") if letters[place] == ord("A") else ord("A")
+    said = said_of(replace(true, certificate=bytes(letters)).dumps())
+    assert "Verification failure" in said
+    assert "Verified OK" not in said
 
 
 def test_a_certificate_that_waits_for_the_log_says_so(as_alice, alice_actor, acme):
@@ -171,3 +184,49 @@ def test_an_entry_page_draws_the_way_and_hands_out_the_proof(as_alice, certifica
     assert '<svg class="merkle-way"' in page
     proof = TlogProof.loads(as_alice.get(reverse("web:entry-proof", args=[0])).content)
     assert proof.index == 0
+
+
+def revoke(client, certificate_id, **fields):
+    address = reverse("web:certificate-revoke", args=[certificate_id])
+    return client.post(address, {"reason": "The wrong version.", **fields}, follow=True)
+
+
+def test_a_certificate_is_revoked_on_its_page(as_alice, as_viewer, as_charlie, certificate_id):
+    page = reverse("web:certificate", args=[certificate_id])
+    assert "Revoke or replace" in text(as_alice.get(page))
+    assert "Revoke or replace" not in text(as_viewer.get(page))
+    assert revoke(as_viewer, certificate_id).status_code == 403
+    assert revoke(as_charlie, certificate_id).status_code == 404
+    assert not Revocation.objects.exists()
+    assert "This certificate is revoked: verifiers refuse it." in text(
+        revoke(as_alice, certificate_id)
+    )
+    assert "Revoke or replace" not in text(as_alice.get(page))
+    by = Revocation.objects.get().by
+    said = text(as_alice.get(reverse("web:certificate", args=[by.id])))
+    assert "The wrong version." in said
+    assert "Revoke or replace" not in said
+    again = text(revoke(as_alice, certificate_id))
+    assert "This certificate is revoked already." in again
+    assert revoke(as_alice, by.id).status_code == 200
+    assert Revocation.objects.count() == 1
+
+
+def test_a_certificate_is_replaced_by_a_later_one_of_its_kind(as_alice, alice_actor, as_charlie):
+    first, second = (
+        factories.published_version(alice_actor, name=name).certificate_id
+        for name in ("robin", "wren")
+    )
+    later = str(second)
+    page = text(as_alice.get(reverse("web:certificate", args=[first])))
+    assert f'<option value="{later}">' in page
+    assert "Replaced by" not in text(as_alice.get(reverse("web:certificate", args=[second])))
+    assert "Select a valid choice" in text(revoke(as_alice, second, replaced_by=str(first)))
+    assert "This field is required" in text(revoke(as_alice, first, reason=""))
+    assert not Revocation.objects.exists()
+    revoke(as_alice, first, replaced_by=later)
+    by = Revocation.objects.get().by
+    digest = Certificate.objects.get(id=second).digest
+    said = text(as_alice.get(reverse("web:certificate", args=[by.id])))
+    assert "It is replaced by the one with the digest" in said
+    assert digest in said

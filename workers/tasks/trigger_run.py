@@ -4,26 +4,35 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 from jobs.sealing import unseal
 from protection.triggers import opened_trigger
+from registry import storage
 from spellmark.evidence import conduct
 from spellmark.evidence.keyed_probes import Slots
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_leaves import draw_leaves
-from spellmark.evidence.trigger_replay import TriggerDisclosure, replay
+from spellmark.evidence.trigger_pool import AskedReference
+from spellmark.evidence.trigger_replay import TriggerDisclosure, replay_with_pool
 from spellmark.evidence.trigger_rule import TriggerRule, TriggerRun
+from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.suspects.base import SuspectError
 from spellmark.training import weights
 from spellmark.training.datasets import Split
-from spellmark.watermarks.trigger import TriggerKey, TriggerMarkError
-from spellmark.watermarks.trigger.examine import check_owner
+from spellmark.training.inference import predict_labels
+from spellmark.watermarks.trigger import TriggerKey
+from spellmark.watermarks.trigger.examine import ask_reference, check_owner, check_registered
 from tasks.lock import data_for, model_path
 from tasks.record import Record, suspect_of
 from tasks.work import Work
 from verification import services
 from verification.models import Run
+from verification.triggers import run_references
+
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
 
 
 def verify(run: Run, rule: TriggerRule, work: Work) -> None:
@@ -61,19 +70,24 @@ def verify(run: Run, rule: TriggerRule, work: Work) -> None:
         raise SuspectError(
             "The suspect gave no usable answer.", kind="bad-answer", hint="Check its address."
         )
+    pool = _ask_pool(run, key, leaves, len(exchanges), work)
     told = TriggerDisclosure(
         seed=bytes.fromhex(run.seed),
         root=key.tree.root,
         owner=key.owner,
         # Of the triggers that nobody was asked about nothing is told: later runs need them.
         openings={one.image_index: key.opening(one.image_index) for one in exchanges},
+        pool=tuple(pool),
     )
+    # From what is disclosed alone, as everybody else will.
+    decision, found = replay_with_pool(rule, told, exchanges)
+    work.log(f"{len(found.passed)} of {found.models} innocent reference models would pass")
     services.run_finish(
         run=run,
         job=work.job,
-        # From what is disclosed alone, as everybody else will.
-        decision=replay(rule, told, exchanges),
+        decision=decision,
         disclosure=told,
+        pool=found,
         suspect_description=suspect.describe(),
     )
 
@@ -89,14 +103,26 @@ class _Listener:
         return self.run.decided
 
 
+def _ask_pool(
+    run: Run, key: TriggerKey, leaves: tuple[int, ...], asked: int, work: Work
+) -> list[AskedReference]:
+    """What the innocent models that were fixed with the rule say to the same triggers."""
+    answers = []
+    for number, one in enumerate(run_references(run)):
+        work.progress(1 - 1 / (number + 2), f"reference model {number + 1}")
+        model, card = weights.load(storage.path_of(one.sha256))
+
+        def labels(images: Images, model: nn.Module = model, card: ModelCard = card) -> Labels:
+            return predict_labels(model, card, images)
+
+        answers.append(ask_reference(one, labels, key, leaves, asked))
+    return answers
+
+
 def _check_claim(run: Run, key: TriggerKey, work: Work) -> None:
     """The triggers are the registered ones, and the owner's model knows them and its task."""
     protection = run.protection
-    if key.tree.root != protection.settings["root"]:
-        raise TriggerMarkError(
-            "The key gives other triggers than those that were registered.",
-            hint="Tell the operator: neither key nor registration should ever change.",
-        )
+    check_registered(key, protection.settings["root"])
     (marked, card), (unmarked, _) = (
         weights.load(model_path(version)) for version in (protection.result, protection.source)
     )
@@ -109,5 +135,5 @@ def _check_claim(run: Run, key: TriggerKey, work: Work) -> None:
     check.require()
 
 
-def _as_it_is(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _as_it_is(images: Images) -> Images:
     return images

@@ -10,9 +10,11 @@ from django.conf import settings
 from django.template.loader import render_to_string
 
 from disputes.models import Report
+from disputes.report.answers import lodged_files
 from disputes.report.content import Content
 from disputes.report.evidence import pack, run_evidence
 from disputes.report.gather import gather
+from disputes.standing import case_standings
 from ledger.selectors import trust
 
 PDF_TEMPLATE = Path(settings.ROOT) / "templates" / "reports" / "report.typ"
@@ -57,6 +59,7 @@ def build_report(report: Report, progress: Callable[[float, str], None]) -> Repo
     }
     for item in evidence:
         files |= item.files()
+    files |= lodged_files(case_standings(report.case))
     return ReportFiles(pdf, html, pack(files, at=report.created_at))
 
 

@@ -1,7 +1,7 @@
 """What a run's section says that hangs on the run's method: its rule, its result, its meaning."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -236,6 +236,15 @@ def _trigger_rule(run: Run, rule: TriggerRule) -> tuple[Fact, ...]:
             (f"p ≤ {share(rule.alpha)}, at any of these looks; the run ends there",),
         ),
         Fact("Queries", (f"at most {rule.query_cap:,}, of one image each",)),
+        Fact(
+            "Null pool",
+            (
+                f"{rule.models:,} innocent models that the registry trained are asked about the "
+                "same triggers; if one passes, the claim is void"
+                if rule.models
+                else "none: no innocent model was at hand to be asked the same",
+            ),
+        ),
     )
 
 
@@ -244,7 +253,16 @@ def _trigger_result(run: Run) -> tuple[Fact, ...]:
     return (
         Fact("Hits", (f"{run.statistic:,} of {run.answered_probes:,} answers",)),
         Fact("By chance", (f"{expected:.1f} hits on average",)),
+        Fact("Innocent models", (_innocents(run.findings or {}),)),
     )
+
+
+def _innocents(found: Mapping[str, Any]) -> str:
+    """What the null pool of a trigger run said."""
+    if not found.get("models"):
+        return "none was asked"
+    void = ": the claim is void" if found["void"] else ""
+    return f"{found['passed']:,} of {found['models']:,} would pass the same rule{void}"
 
 
 def _pool_meaning(run: Run, known: str) -> str:

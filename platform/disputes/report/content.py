@@ -54,6 +54,15 @@ class RunSection:
 
 
 @dataclass(frozen=True)
+class Demand:
+    """A demand of the protocol; each of `answers` are runs, a state, and how it came about."""
+
+    number: int
+    sentence: str
+    answers: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
 class Step:
     """A step of the check without us: what it is for, and what to type."""
 
@@ -82,6 +91,9 @@ class Content:
     outside: tuple[RunLine, ...]
     evidence_classes: tuple[tuple[str, str], ...]
     limits: tuple[str, ...]
+    demands: tuple[Demand, ...]
+    conclusion: str
+    answers: tuple[Table, ...]
     protocol: tuple[str, ...]
     steps: tuple[Step, ...]
     trusted: Table

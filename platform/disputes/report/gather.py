@@ -8,11 +8,14 @@ from django.db.models import Q
 
 from disputes.models import Report
 from disputes.report import wording
-from disputes.report.content import Content, Fact, RunSection, Table
+from disputes.report.answers import answer_tables, lodged_names
+from disputes.report.content import Content, Demand, Fact, RunSection, Table
 from disputes.report.evidence import RunEvidence
 from disputes.report.figures import date, line, listed, odds, percent, share, time
+from disputes.report.protocol import DEMANDS, protocol_of
 from disputes.report.sections import outcome, report_card, run_line, run_section
 from disputes.report.steps import check_steps, evidence_files, trusted_keys
+from disputes.standing import case_standings, conclusion_of
 from spellmark.evidence.fingerprint_rule import INDICATIVE
 from verification.methods import limits
 from verification.models import Run
@@ -24,6 +27,8 @@ def gather(report: Report, evidence: Sequence[RunEvidence]) -> Content:
     outside = _runs_outside(report, runs)
     sections = tuple(run_section(item) for item in evidence)
     outcomes = Counter(outcome(run) for run in runs)
+    standings = case_standings(report.case)
+    retests = list(report.case.retests.all())
     verdicts = [item.verdict for item in evidence if item.verdict]
     return Content(
         title=line(report.case.title),
@@ -36,6 +41,8 @@ def gather(report: Report, evidence: Sequence[RunEvidence]) -> Content:
         outcomes=tuple((name, outcomes[name]) for name in wording.OUTCOMES if outcomes[name]),
         claimed=_claimed(report, runs),
         found=_found(outcomes),
+        conclusion=conclusion_of(standings),
+        answers=answer_tables(standings, retests, {item.run.id: item.number for item in evidence}),
         how_sure=_how_sure(sections, runs, outside),
         runs=sections,
         report_cards=_report_cards(runs),
@@ -52,10 +59,11 @@ def gather(report: Report, evidence: Sequence[RunEvidence]) -> Content:
                 )
             )
         ),
+        demands=_demands(evidence),
         protocol=wording.PROTOCOL,
         steps=check_steps(report, evidence),
         trusted=trusted_keys(),
-        files=evidence_files(evidence),
+        files=(*evidence_files(evidence), *lodged_names(standings)),
         glossary=wording.GLOSSARY,
     )
 
@@ -104,6 +112,28 @@ def _report_cards(runs: Sequence[Run]) -> tuple[Table, ...]:
     """What each protection is worth; runs mostly share one."""
     protections = {run.protection_id: run.protection for run in runs if run.protection}
     return tuple(filter(lambda card: card.facts, map(report_card, protections.values())))
+
+
+def _demands(evidence: Sequence[RunEvidence]) -> tuple[Demand, ...]:
+    """Each demand once, and under it the runs that met it in the same way."""
+    judged = {item.number: protocol_of(item.run) for item in evidence}
+    demands = []
+    for place, sentence in enumerate(DEMANDS):
+        told: dict[tuple[str, str], list[str]] = {}
+        for number, answers in judged.items():
+            answer = answers[place]
+            told.setdefault((answer.state, answer.how), []).append(str(number))
+        demands.append(
+            Demand(
+                place + 1,
+                sentence,
+                tuple(
+                    (f"Run{'s' if numbers[1:] else ''} {listed(numbers)}", state, line(how))
+                    for (state, how), numbers in told.items()
+                ),
+            )
+        )
+    return tuple(demands)
 
 
 def _claimed(report: Report, runs: Sequence[Run]) -> str:

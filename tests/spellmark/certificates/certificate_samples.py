@@ -12,6 +12,7 @@ from spellmark.certificates import certificate, checkpoints, entries, keys, merk
 from spellmark.certificates.bundle import Bundle
 from spellmark.certificates.checkpoints import Checkpoint
 from spellmark.certificates.notes import COSIGNATURE, ML_DSA_44, Signer
+from spellmark.certificates.policy import Group, Policy, PolicyLog, PolicyWitness
 from spellmark.certificates.statements import Registration, Statement, Verdict
 from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import CertificateKey, LogKey, Trust
@@ -32,6 +33,18 @@ YEAR_START = datetime(2026, 1, 1, tzinfo=UTC)
 YEAR_END = datetime(2026, 12, 31, tzinfo=UTC)
 TRUST = Trust(
     (CertificateKey(ALICE.public_key(), YEAR_START, YEAR_END),), (LogKey(ORIGIN, LOG.verifier),)
+)
+# Bob's witness has two keys, of which one is enough, and Dora's must cosign, too.
+DORA = Signer("dora.example/witness", Ed25519PrivateKey.from_private_bytes(b"d" * 32), COSIGNATURE)
+POLICY = Policy(
+    (PolicyLog(LOG.verifier),),
+    (
+        PolicyWitness("bob", COSIGNER.verifier),
+        PolicyWitness("bob-ml-dsa", ML_DSA_COSIGNER.verifier),
+        PolicyWitness("dora", DORA.verifier),
+    ),
+    (Group("bobs", 1, ("bob", "bob-ml-dsa")), Group("both", 2, ("bobs", "dora"))),
+    "both",
 )
 
 ANSWERS = {hashlib.sha256(raw).hexdigest(): raw for raw in (b'{"label": 1}', b'{"label": 2}')}

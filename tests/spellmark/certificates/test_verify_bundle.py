@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spellmark.certificates import certificate, notes
+from spellmark.certificates.policy import PolicyLog
 from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import CertificateKey, LogKey, Trust
 from spellmark.certificates.verify import CHECKS, verify_bundle, verify_files
@@ -15,10 +16,14 @@ from tests.spellmark.certificates.certificate_samples import (
     ALICE,
     ANSWERS,
     CHARLIE,
+    COSIGNER,
+    DORA,
     LOG,
     LOG_ML_DSA,
+    ML_DSA_COSIGNER,
     NEXT_LOG,
     ORIGIN,
+    POLICY,
     REGISTRATION,
     SIGNERS,
     TRANSCRIPT,
@@ -49,7 +54,7 @@ def test_it_accepts_a_true_verdict(tmp_path):
     report = verify_bundle(tmp_path / "bundle.zip", TRUST)
     assert report.passed
     assert [(check.name, check.passed) for check in report.checks] == [
-        (n, None if n in ("timestamp", "revocation") else True) for n in CHECKS
+        (n, None if n in ("witnesses", "timestamp", "revocation") else True) for n in CHECKS
     ]
     assert report.statement == VERDICT
     log = next(check for check in report.checks if check.name == "log")
@@ -235,6 +240,9 @@ def test_it_refuses_a_raw_answer_that_nobody_gave():
         ({"statistic": None}, "statistic 2.5, but its transcript gives None"),
         ({"pValue": 1e-3}, "pValue 1e-07, but its transcript gives 0.001"),
         ({"queries": 3}, "2 queries, but its transcript has 3"),
+        ({"verdict": "no match"}, "'match', but its transcript gives 'no match'"),
+        ({"told": {"rate": 0.1}}, "The certificate's rate is not the one"),
+        ({"told": {"owner": "marian"}}, "The certificate's owner is not the one"),
     ],
 )
 def test_it_refuses_numbers_that_the_transcript_does_not_give(transcript_module, change, why):
@@ -248,7 +256,7 @@ def test_the_last_digits_of_a_sum_may_differ(transcript_module):
 
 
 def test_an_inconclusive_run_has_no_numbers_to_compare(transcript_module):
-    transcript_module.statistic.update(statistic=None, pValue=None)
+    transcript_module.statistic.update(statistic=None, pValue=None, verdict="inconclusive")
     verdict = replace(VERDICT, verdict="inconclusive", statistic=None, p_value=None)
     assert verify_files(bundle_of(verdict), TRUST).passed
 
@@ -285,3 +293,42 @@ def test_it_says_that_a_bundle_is_missing(tmp_path):
     assert not report.passed
     assert "cannot be read" in report.checks[0].detail
     assert report.statement is None
+
+
+def witnessed(*signers, policy=POLICY, trust=TRUST):
+    """What the check of the witnesses says of a bundle whose checkpoint these signed."""
+    report = verify_files(bundle_of(REGISTRATION, *signers), trust, policy=policy)
+    [check] = [check for check in report.checks if check.name == "witnesses"]
+    assert report.passed == (check.passed is not False)
+    return check
+
+
+def test_the_quorum_of_a_policy_must_have_cosigned():
+    for signers in ([LOG, COSIGNER, DORA], [LOG, ML_DSA_COSIGNER, DORA, NEXT_LOG]):
+        check = witnessed(*signers)
+        assert check.passed
+        assert "dora cosigned the checkpoint of 7 entries" in check.detail
+    for signers in ([LOG], [LOG, DORA], [LOG, COSIGNER, ML_DSA_COSIGNER], [LOG, WITNESS, DORA]):
+        check = witnessed(*signers)
+        assert check.passed is False
+        assert "the quorum both is not reached by" in check.detail
+
+
+def test_without_a_policy_or_a_quorum_nothing_is_said_of_witnesses():
+    for policy in (None, replace(POLICY, quorum="none")):
+        assert witnessed(LOG, COSIGNER, DORA, policy=policy).passed is None
+
+
+def test_the_logs_of_a_policy_count_where_it_names_any():
+    signers = (LOG, COSIGNER, DORA)
+    other = replace(POLICY, logs=(PolicyLog(NEXT_LOG.verifier),))
+    assert witnessed(*signers, policy=other).passed is False
+    assert witnessed(*signers, policy=replace(POLICY, logs=())).passed
+
+
+def test_a_false_cosignature_is_refused():
+    bundle = bundle_of(REGISTRATION, LOG, COSIGNER, DORA)
+    line = DORA.line(b"another text")
+    proof = bundle.proof[: bundle.proof.rindex("— dora".encode())] + line
+    report = verify_files(replace(bundle, proof=proof), TRUST, policy=POLICY)
+    assert [check.name for check in report.checks if check.passed is False] == ["witnesses"]

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spellmark.evidence.mark_evidence import ALONE, SCALE, MarkEvidence, Place, Question
+from spellmark.evidence.mark_evidence import (
+    ALONE,
+    MOST_OF_ONE,
+    SCALE,
+    MarkEvidence,
+    Place,
+    Question,
+)
 
 REFERENCE = (0.88, 0.04, 0.04, 0.04)
 ANSWER = [0.88, 0.08, 0.02, 0.02]
@@ -19,11 +26,18 @@ def lean(others, answer=ANSWER, place=1):
 
 
 def test_a_lean_is_its_distance_from_the_reference_and_the_middle():
-    soft = 0.005
-    middle = math.log(0.02 + soft) - math.log(0.04 + soft)
-    expected = math.log(0.08 + soft) - math.log(0.04 + soft) - middle
-    assert lean(()) == pytest.approx(math.tanh(expected / (SCALE + ALONE)))
-    assert lean((), place=2) == 0
+    soft = 0.001
+    middle = math.log(0.029 + soft) - math.log(0.04 + soft)
+    expected = math.log(0.041 + soft) - math.log(0.04 + soft) - middle
+    answer = [0.901, 0.041, 0.029, 0.029]
+    assert lean((), answer) == pytest.approx(math.tanh(expected / (SCALE + ALONE)))
+    assert lean((), answer, place=2) == 0
+
+
+def test_one_answer_says_only_so_much():
+    most = math.tanh(MOST_OF_ONE / (SCALE + ALONE))
+    assert lean(()) == pytest.approx(most)
+    assert lean((), [0.88, 0.1, 0.01, 0.01]) == pytest.approx(most)
 
 
 def test_references_that_agree_make_a_lean_tell_more_than_one_alone():
@@ -32,7 +46,7 @@ def test_references_that_agree_make_a_lean_tell_more_than_one_alone():
 
 def test_where_references_differ_a_lean_tells_less():
     # Both pairs of references have the same mean logarithm at class 1.
-    soft, apart = 0.005, 2.0
+    soft, apart = 0.001, 2.0
     low, high = (math.exp(math.log(0.04 + soft) + sign) - soft for sign in (-apart, apart))
     differing = tuple((0.92 - value, value, 0.04, 0.04) for value in (low, high))
     assert 0 < lean(differing) < lean((REFERENCE, REFERENCE)) / 1.5

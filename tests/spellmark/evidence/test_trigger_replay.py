@@ -4,11 +4,13 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from spellmark.evidence.null_pool import KINDS, Reference
 from spellmark.evidence.recompute import recompute
 from spellmark.evidence.transcript import Exchange, TranscriptError, write
 from spellmark.evidence.trigger_leaves import LeavesError, draw_leaves
-from spellmark.evidence.trigger_replay import TriggerDisclosure, replay
-from spellmark.evidence.trigger_rule import TriggerRule
+from spellmark.evidence.trigger_pool import AskedReference, pool_digest
+from spellmark.evidence.trigger_replay import TriggerDisclosure, replay, replay_with_pool
+from spellmark.evidence.trigger_rule import TriggerRule, TriggerRuleError
 from spellmark.secrets import KeyFile
 from spellmark.watermarks.trigger import SCHEME, TriggerKey, TriggerParameters
 from spellmark.watermarks.trigger.trigger_key import image_digest
@@ -50,7 +52,14 @@ def test_outsiders_come_to_the_same_figures():
     assert (found.verdict, found.queries) == ("match", 8)
     assert recompute(write(header(told()), exchanges())) == {
         "method": "trigger-watermark", "statistic": 8, "pValue": found.p_value, "alpha": 1e-6,
-        "smallestP": RULE.smallest_p, "queries": 16,
+        "smallestP": RULE.smallest_p, "queries": 16, "verdict": "match",
+        "told": {
+            "owner": "robin", "triggerRoot": KEY.tree.root, "registrationNumber": 1, "runNumber": 1,
+            "nullPool": {
+                "sha256": "", "models": 0, "kinds": dict.fromkeys(KINDS, 0), "passed": 0,
+                "void": False,
+            },
+        },
     }  # fmt: skip
     assert replay(RULE, told(), exchanges(hits=False)).verdict == "no match"
 
@@ -102,6 +111,80 @@ def test_used_triggers_are_never_drawn_again():
     assert len(set(drawn)) == 20
     with pytest.raises(LeavesError, match="still unopened"):
         draw_leaves(SEED, 32, range(20), 16)
+
+
+def test_an_answer_that_was_left_out_is_missed():
+    asked = exchanges(hits=False)
+    with pytest.raises(LeavesError, match="left out"):
+        replay(RULE, told(), asked[1:])
+    with pytest.raises(LeavesError, match="another order"):
+        replay(RULE, told(), asked[::-1])
+
+
+LABELS = [KEY.label(leaf) for leaf in draw_leaves(SEED, 32, USED, 16)]
+
+
+def asked_reference(number: int, hits: int, asked: int = 16) -> AskedReference:
+    """An innocent model that gives the first `hits` triggers of a run their labels."""
+    answers = [(label + (place >= hits)) % 10 for place, label in enumerate(LABELS)]
+    return AskedReference(
+        Reference(KINDS[number % 3], f"{number:064x}"), tuple(answers[:asked]), hits
+    )
+
+
+def with_pool(*pool: AskedReference):
+    references = [one.reference for one in pool]
+    rule = replace(RULE, models=len(pool), pool_sha256=pool_digest(references))
+    return rule, replace(told(), pool=pool)
+
+
+def test_a_claim_is_void_when_an_innocent_model_passes():
+    innocent = [asked_reference(number, 2) for number in range(5)]
+    rule, disclosure = with_pool(*innocent)
+    found, pool = replay_with_pool(rule, disclosure, exchanges())
+    assert (found.verdict, pool.models, pool.void) == ("match", 5, False)
+    assert found.reason.endswith("None of 5 innocent reference models passes.")
+    assert sum(pool.kinds.values()) == 5
+
+    rule, disclosure = with_pool(*innocent, asked_reference(9, 14))
+    found, pool = replay_with_pool(rule, disclosure, exchanges())
+    assert (found.verdict, pool.void, len(pool.passed)) == ("inconclusive", True, 1)
+    assert "1 of 6 innocent reference models would be accused too" in found.reason
+    redone = recompute(write(header(disclosure) | {"rule": asdict(rule)}, exchanges()))
+    assert (redone["verdict"], redone["told"]["nullPool"]["passed"]) == ("inconclusive", 1)
+
+
+def test_triggers_behind_the_runs_end_count_for_the_pool_too():
+    """Of eight opened triggers it knows seven, too few; of all sixteen fifteen: a match."""
+    late = AskedReference(
+        Reference(KINDS[0], "a" * 64), tuple(asked_reference(1, 7).answers[:8]), 15
+    )
+    rule, disclosure = with_pool(late)
+    assert replay(rule, disclosure, exchanges()[:8]).verdict == "inconclusive"
+    assert not replace(late, hits=9).passes(rule, LABELS[:8])
+
+
+def test_hits_that_contradict_the_answers_are_refused():
+    for hits in (1, 11):
+        told_wrong = replace(asked_reference(1, 2, asked=8), hits=hits)
+        rule, disclosure = with_pool(told_wrong)
+        with pytest.raises(ValueError, match="more or fewer hits"):
+            replay(rule, disclosure, exchanges()[:8])
+
+
+def test_another_pool_than_the_registered_one_is_refused():
+    rule, disclosure = with_pool(asked_reference(1, 2), asked_reference(2, 14))
+    without = replace(disclosure, pool=disclosure.pool[:1])
+    with pytest.raises(ValueError, match="not the one that was registered"):
+        replay(rule, without, exchanges())
+    with pytest.raises(ValueError, match="not the one that was registered"):
+        replay(RULE, disclosure, exchanges())
+    with pytest.raises(TriggerRuleError, match="null pool"):
+        replace(RULE, models=3)
+
+
+def test_a_run_without_a_pool_says_so():
+    assert "No innocent reference model was asked" in replay(RULE, told(), exchanges()).reason
 
 
 def test_a_transcript_without_its_openings_cannot_be_redone():

@@ -7,9 +7,10 @@ whoever checks a proof.
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from spellmark.certificates import checkpoints, notes
-from spellmark.certificates.checkpoints import Checkpoint
+from spellmark.certificates.checkpoints import Checkpoint, Logs
 from spellmark.certificates.errors import FormatError, VerificationError
 from spellmark.certificates.notes import COSIGNATURE, ED25519, ML_DSA_44, Verifier
 
@@ -75,6 +76,17 @@ class Policy:
                     raise FormatError(f"Line {number} of the policy: {error}") from None
         return reader.policy()
 
+    @classmethod
+    def load(cls, path: Path) -> "Policy":
+        """Read a policy from disk. Raises FormatError."""
+        try:
+            with path.open("rb") as file:
+                return cls.loads(file.read(MAX_POLICY_BYTES + 1))
+        except OSError as error:
+            raise FormatError(
+                f"The policy {path} cannot be read: {error.strerror}.", hint="Check the path."
+            ) from None
+
     def dumps(self) -> bytes:
         """The file's bytes."""
         lines = [["log", item.verifier.vkey, item.url or ""] for item in self.logs]
@@ -95,14 +107,13 @@ class Policy:
         found = notes.verified(note, [witness.verifier for witness in self.witnesses])
         return [witness for witness in self.witnesses if witness.verifier in found]
 
-    def open_checkpoint(self, data: bytes) -> Checkpoint:
+    def open_checkpoint(self, data: bytes, logs: Logs | None = None) -> Checkpoint:
         """The checkpoint, if one of the logs signed it and the quorum cosigned it.
 
-        Raises FormatError, VerificationError.
+        `logs` serve a policy that names none. Raises FormatError, VerificationError.
         """
-        logs: dict[str, list[Verifier]] = {}
-        for log in self.logs:
-            logs.setdefault(log.verifier.name, []).append(log.verifier)
+        if self.logs or logs is None:
+            logs = self._logs()
         checkpoint = checkpoints.open_checkpoint(data, logs)
         names = [witness.name for witness in self.cosigners(notes.parse(data))]
         if not self.is_met(names):
@@ -111,6 +122,12 @@ class Policy:
                 f" {self.quorum} is not reached by {', '.join(names) or 'no witness'}."
             )
         return checkpoint
+
+    def _logs(self) -> Logs:
+        found: dict[str, list[Verifier]] = {}
+        for log in self.logs:
+            found.setdefault(log.verifier.name, []).append(log.verifier)
+        return found
 
     def _holds(self, name: str, witnesses: Collection[str]) -> bool:
         item = self._names[name]

@@ -11,6 +11,7 @@ from spellmark.certificates import (
     certificate,
     dsse,
     entries,
+    notes,
     revocations,
     statements,
     timestamps,
@@ -21,6 +22,7 @@ from spellmark.certificates.certificate import CertificateFile
 from spellmark.certificates.dsse import Envelope
 from spellmark.certificates.encoding import to_time
 from spellmark.certificates.errors import FormatError, VerificationError
+from spellmark.certificates.policy import NONE, Policy
 from spellmark.certificates.revocations import Revoked
 from spellmark.certificates.statements import Statement, Verdict, kind_of
 from spellmark.certificates.trust import Trust
@@ -29,8 +31,8 @@ from spellmark.errors import SpellmarkError
 T = TypeVar("T")
 
 CHECKS = (
-    "bundle", "signature", "statement", "validity", "log", "timestamp", "revocation", "transcript",
-    "answers", "statistic",
+    "bundle", "signature", "statement", "validity", "log", "witnesses", "timestamp", "revocation",
+    "transcript", "answers", "statistic",
 )  # fmt: skip
 """The steps of every report, in this order."""
 
@@ -84,20 +86,29 @@ class _Checks:
 
 
 def verify_bundle(
-    path: Path, trust: Trust, revoked: list[Revoked] | None = None
+    path: Path,
+    trust: Trust,
+    revoked: list[Revoked] | None = None,
+    policy: Policy | None = None,
 ) -> VerificationReport:
     """Check an evidence bundle on disk. Never raises for a bad bundle: the report says it all."""
     try:
         bundle = Bundle.load(path)
     except FormatError as error:
         return VerificationReport((Check("bundle", False, str(error)),), None)
-    return verify_files(bundle, trust, revoked)
+    return verify_files(bundle, trust, revoked, policy)
 
 
 def verify_files(
-    bundle: Bundle, trust: Trust, revoked: list[Revoked] | None = None
+    bundle: Bundle,
+    trust: Trust,
+    revoked: list[Revoked] | None = None,
+    policy: Policy | None = None,
 ) -> VerificationReport:
-    """Check the files of an evidence bundle that was read; `revoked` is the issuer's own list."""
+    """Check the files of an evidence bundle that was read.
+
+    `revoked` is the issuer's own list. `policy` says how many witnesses must have cosigned.
+    """
     checks = _Checks()
     checks.take("bundle", lambda: _describe(bundle))
     try:
@@ -123,6 +134,7 @@ def verify_files(
         stated = statement
         checks.take("validity", lambda: _check_validity(envelope, stated, trust))
     checks.take("log", lambda: _check_log(bundle, envelope, statement, trust))
+    _check_witnesses(checks, bundle, trust, policy)
     _check_timestamp(checks, file, statement, trust)
     _check_revocation(checks, bundle, envelope, revoked, trust)
     _check_evidence(checks, bundle, statement, signed)
@@ -191,6 +203,25 @@ def _check_log(
     return (
         f"The certificate is entry {proof.index} of the log {checkpoint.origin},"
         f" which had {checkpoint.size} entries."
+    )
+
+
+def _check_witnesses(checks: _Checks, bundle: Bundle, trust: Trust, policy: Policy | None) -> None:
+    if policy is None:
+        checks.skip("witnesses", "Not checked: no policy was given that asks for witnesses.")
+    elif policy.quorum == NONE:
+        checks.skip("witnesses", "The policy asks for no witnesses.")
+    else:
+        checks.take("witnesses", lambda: _check_quorum(bundle, trust, policy))
+
+
+def _check_quorum(bundle: Bundle, trust: Trust, policy: Policy) -> str:
+    note = tlog_proof.TlogProof.loads(bundle.proof).checkpoint
+    checkpoint = policy.open_checkpoint(note, trust.logs())
+    names = ", ".join(witness.name for witness in policy.cosigners(notes.parse(note)))
+    return (
+        f"{names} cosigned the checkpoint of {checkpoint.size} entries: the quorum"
+        f" {policy.quorum} is reached."
     )
 
 
@@ -291,6 +322,17 @@ def _check_statistic(transcript: bytes, verdict: Verdict) -> str:
         if not _same(found.get(name), stated):
             raise VerificationError(
                 f"The certificate says {name} {stated}, but its transcript gives {found.get(name)}."
+            )
+    if found.get("verdict") != verdict.verdict:
+        raise VerificationError(
+            f"The certificate says {verdict.verdict!r}, but its transcript gives"
+            f" {found.get('verdict')!r}."
+        )
+    told = found.get("told")
+    for name, value in (told if isinstance(told, dict) else {}).items():
+        if verdict.parameters.get(name) != value:
+            raise VerificationError(
+                f"The certificate's {name} is not the one that its transcript tells."
             )
     if found.get("queries") != verdict.queries:
         raise VerificationError(

@@ -16,17 +16,22 @@ def add(commands: Any) -> None:
     verify.add_argument(
         "--revocations", type=Path, help="the issuer's list of revocations, as new as you can get"
     )
+    verify.add_argument(
+        "--policy", type=Path, help="a tlog-policy: which witnesses must have cosigned the log"
+    )
     verify.add_argument("--json", action="store_true", help="print one JSON object")
     verify.set_defaults(run=_verify)
 
 
 def _verify(options: argparse.Namespace) -> int:
     from spellmark.certificates import revocations
+    from spellmark.certificates.policy import Policy
     from spellmark.certificates.trust import Trust
     from spellmark.certificates.verify import verify_bundle
 
     revoked = revocations.load(options.revocations) if options.revocations else None
-    report = verify_bundle(options.bundle, Trust.load(options.trust), revoked)
+    policy = Policy.load(options.policy) if options.policy else None
+    report = verify_bundle(options.bundle, Trust.load(options.trust), revoked, policy)
     if options.json:
         checks = [vars(check) for check in report.checks]
         print(json.dumps({"passed": report.passed, "checks": checks}, indent=2))

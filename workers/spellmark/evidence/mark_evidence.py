@@ -22,6 +22,9 @@ Row = Sequence[float]
 # that never saw the mark disagree, a suspect's lean says less. Alone, a reference stands for both.
 SCALE = 0.25
 ALONE = 0.25
+# One answer says no more than this, in log units: models differ wildly about a few inputs, and
+# the mark shows a little on all.
+MOST_OF_ONE = 0.5
 # Evidence is held in whole numbers, so that sums are exact everywhere.
 UNITS = 64
 LEAST_CENTRED = 3
@@ -58,33 +61,28 @@ class Question:
 
 @dataclass
 class _Lean:
-    """Sums over the answers that told of a place: what it showed, and each reference's."""
+    """Sums over the answers that told of a place.
+
+    total: how far the suspect was from what is expected. apart: how far each reference was.
+    """
 
     total: float = 0.0
     count: int = 0
-    references: list[float] = field(default_factory=list)
+    apart: list[float] = field(default_factory=list)
 
-    def add(self, value: float, references: Sequence[float]) -> None:
+    def add(self, value: float, apart: Sequence[float]) -> None:
         self.total += value
         self.count += 1
-        if not self.references:
-            self.references = [0.0] * len(references)
-        self.references = [a + b for a, b in zip(self.references, references, strict=True)]
+        self.apart = self.apart or [0.0] * len(apart)
+        self.apart = [a + b for a, b in zip(self.apart, apart, strict=True)]
 
     @property
     def mean(self) -> float:
         return self.total / self.count
 
     @property
-    def from_expected(self) -> float:
-        """The mean, less the references' mean."""
-        return self.mean - fmean(self.references) / self.count
-
-    @property
-    def apart(self) -> list[float]:
-        """How far each reference is from their mean."""
-        middle = fmean(self.references)
-        return [(total - middle) / self.count for total in self.references]
+    def mean_apart(self) -> list[float]:
+        return [total / self.count for total in self.apart]
 
 
 @dataclass
@@ -140,8 +138,8 @@ class MarkEvidence:
             for place in sorted(places.keys() - set(tails)):
                 lean = places[place]
                 found[place] = math.tanh(lean.mean * math.sqrt(lean.count))
-            values = _centred([places[place].from_expected for place in tails])
-            spreads = _spreads([places[place].apart for place in tails])
+            values = _centred([places[place].mean for place in tails])
+            spreads = _spreads([places[place].mean_apart for place in tails])
             for place, value, spread in zip(tails, values, spreads, strict=True):
                 found[place] = math.tanh(value / (SCALE + spread))
         return found
@@ -151,35 +149,45 @@ class MarkEvidence:
         return self._leans[place.first][place].count
 
     def _weigh(self, question: Question, answer: Row) -> None:
-        for place, value, references in self._told(question, answer):
-            self._leans[place.first].setdefault(place, _Lean()).add(value, references)
+        for place, value, apart in self._told(question, answer):
+            self._leans[place.first].setdefault(place, _Lean()).add(value, apart)
 
-    def _told(self, question: Question, answer: Row) -> Iterator[tuple[Place, float, list[float]]]:
+    def _told(
+        self, question: Question, answer: Row
+    ) -> Iterator[tuple[Place, float, Sequence[float]]]:
+        """The places that an answer tells of, with the suspect's lean and each reference's."""
         reference, cell, given = question.reference, question.cell, _best(answer)
         best, second = _best_two(reference)
         if self.label_margin and is_close(reference, self.label_margin):
             low, high = sorted((best, second))
             if given in (low, high):
-                yield Place(LABEL, cell, low, high), ((given == high) - (best == high)) * 1.0, []
+                yield Place(LABEL, cell, low, high), ((given == high) - (best == high)) * 1.0, ()
         elif given == best and self._access.has_tails:
-            floor = _floor(answer, self._access, self.classes)
-            soft = self._softening()
-            references = (reference, *question.others)
-            for other in range(self.classes):
-                if other != best:
-                    expected = [
-                        math.log(_shown(row[other], floor, self._access) + soft)
-                        for row in references
-                    ]
-                    value = math.log(max(answer[other], floor) + soft)
-                    yield Place(TAIL, cell, best, other), value, expected
+            others = [other for other in range(self.classes) if other != best]
+            floor, soft = _floor(answer, self._access, self.classes), self._softening()
+            references = [
+                [math.log(_shown(row[other], floor, self._access) + soft) for other in others]
+                for row in (reference, *question.others)
+            ]
+            expected = [fmean(values) for values in zip(*references, strict=True)]
+            suspect = [math.log(max(answer[other], floor) + soft) for other in others]
+            leans = _from_expected(suspect, expected)
+            apart = [_from_expected(row, expected) for row in references]
+            for place, (other, lean) in enumerate(zip(others, leans, strict=True)):
+                yield Place(TAIL, cell, best, other), lean, [row[place] for row in apart]
 
     def _softening(self) -> float:
         """What is added before logarithms: differences far below the mark's mass say nothing."""
-        soft = self.strength / 10_000
+        soft = self.strength / 50_000
         if self._access.decimals is not None:
             soft = max(soft, 0.5 * 10.0**-self._access.decimals)
         return soft
+
+
+def _from_expected(row: Sequence[float], expected: Sequence[float]) -> list[float]:
+    """How far one answer is from what is expected, class by class, its confidence taken away."""
+    leans = _centred([value - other for value, other in zip(row, expected, strict=True)])
+    return [max(-MOST_OF_ONE, min(MOST_OF_ONE, value)) for value in leans]
 
 
 def _centred(values: Sequence[float]) -> list[float]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spellmark.errors import SpellmarkError
-from spellmark.evidence.decision import DecisionRule, Disclosure, Outcome, evaluate
+from spellmark.evidence.decision import Decision, DecisionRule, Disclosure, decide
 from spellmark.evidence.feature_replay import FeatureDisclosure
 from spellmark.evidence.feature_replay import replay as replay_feature
 from spellmark.evidence.fingerprint_replay import FingerprintDisclosure
@@ -12,28 +12,28 @@ from spellmark.evidence.fingerprint_replay import replay as replay_fingerprint
 from spellmark.evidence.fingerprint_rule import (
     FEATURES,
     FINGERPRINTS,
-    FingerprintOutcome,
+    FingerprintDecision,
     FingerprintRule,
 )
 from spellmark.evidence.mark_replay import MarkDisclosure, replay
-from spellmark.evidence.mark_rule import DYNAMIC, MarkOutcome, MarkRule
+from spellmark.evidence.mark_rule import DYNAMIC, MarkDecision, MarkRule
 from spellmark.evidence.transcript import Exchange, TranscriptError, count_queries, read
-from spellmark.evidence.trigger_replay import TriggerDisclosure
-from spellmark.evidence.trigger_replay import replay as replay_triggers
-from spellmark.evidence.trigger_rule import TRIGGER, TriggerOutcome, TriggerRule
+from spellmark.evidence.trigger_replay import TriggerDisclosure, replay_with_pool
+from spellmark.evidence.trigger_rule import TRIGGER, TriggerDecision, TriggerRule
 
 _Rule = DecisionRule | MarkRule | TriggerRule | FingerprintRule
-_Outcome = Outcome | MarkOutcome | TriggerOutcome | FingerprintOutcome
+_Decision = Decision | MarkDecision | TriggerDecision | FingerprintDecision
+_Told = Mapping[str, Any]
 
 
 def recompute(lines: bytes) -> dict[str, Any]:
-    """The method, its figures and the number of queries, as a certificate names them.
+    """The method, its figures, the verdict and the number of queries, as a certificate names them.
 
-    Raises TranscriptError.
+    `told`: what a certificate's parameters must say alike. Raises TranscriptError.
     """
     header, exchanges = read(lines)
     try:
-        rule, outcome = _evaluated(header, exchanges)
+        rule, decision, told = _decided(header, exchanges)
     except (LookupError, TypeError, ValueError, SpellmarkError) as error:
         raise TranscriptError(
             "The transcript does not hold what its test needs.",
@@ -41,31 +41,48 @@ def recompute(lines: bytes) -> dict[str, Any]:
         ) from error
     return {
         "method": rule.method,
-        "statistic": outcome.statistic,
-        "pValue": outcome.p_value,
+        "statistic": decision.outcome.statistic,
+        "pValue": decision.outcome.p_value,
         "alpha": rule.alpha,
         "smallestP": rule.smallest_p,
+        "verdict": decision.verdict,
         "queries": count_queries(exchanges),
+        "told": told,
     }
 
 
-def _evaluated(header: Mapping[str, Any], exchanges: Sequence[Exchange]) -> tuple[_Rule, _Outcome]:
+def _decided(
+    header: Mapping[str, Any], exchanges: Sequence[Exchange]
+) -> tuple[_Rule, _Decision, _Told]:
     if header["rule"]["method"] in FINGERPRINTS:
         finger_rule = FingerprintRule(**header["rule"])
         disclosed = FingerprintDisclosure.read(header)
-        return finger_rule, replay_fingerprint(finger_rule, disclosed, exchanges).outcome
+        return finger_rule, replay_fingerprint(finger_rule, disclosed, exchanges), {}
     if header["rule"]["method"] in FEATURES:
         feature_rule = FingerprintRule(**header["rule"])
         styled = FeatureDisclosure.read(header)
-        return feature_rule, replay_feature(feature_rule, styled, exchanges).outcome
+        return feature_rule, replay_feature(feature_rule, styled, exchanges), {}
     if header["rule"]["method"] == DYNAMIC:
         mark_rule = MarkRule(**header["rule"])
         told = MarkDisclosure.read(header)
-        return mark_rule, replay(mark_rule, told, exchanges).outcome
+        return mark_rule, replay(mark_rule, told, exchanges), {}
     if header["rule"]["method"] == TRIGGER:
-        trigger_rule = TriggerRule(**header["rule"])
-        opened = TriggerDisclosure.read(header)
-        return trigger_rule, replay_triggers(trigger_rule, opened, exchanges).outcome
+        return _triggers(header, exchanges)
     rule = DecisionRule(**header["rule"])
     labels = tuple(tuple(permutation) for permutation in header["labels"])
-    return rule, evaluate(rule, Disclosure(bytes.fromhex(header["seed"]), labels), exchanges)
+    return rule, decide(rule, Disclosure(bytes.fromhex(header["seed"]), labels), exchanges), {}
+
+
+def _triggers(
+    header: Mapping[str, Any], exchanges: Sequence[Exchange]
+) -> tuple[_Rule, _Decision, _Told]:
+    rule, opened = TriggerRule(**header["rule"]), TriggerDisclosure.read(header)
+    decision, pool = replay_with_pool(rule, opened, exchanges)
+    told = {
+        "owner": opened.owner,
+        "triggerRoot": opened.root,
+        "registrationNumber": rule.registration,
+        "runNumber": rule.run,
+        "nullPool": pool.as_dict(),
+    }
+    return rule, decision, told

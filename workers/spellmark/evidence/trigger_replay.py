@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_leaves import LeavesError, Opening, check_opening, draw_leaves
+from spellmark.evidence.trigger_pool import AskedReference, PoolControl, control, controlled
 from spellmark.evidence.trigger_rule import TriggerDecision, TriggerRule, decided
 
 
@@ -18,13 +19,14 @@ class TriggerDisclosure:
 
     seed: the run's, 32 bytes, from which its triggers were drawn. root: of the registered tree.
     owner: whose id goes into all triggers. openings: of the triggers that were asked about, by
-    their number; nothing is told of the others.
+    their number; nothing is told of the others. pool: what innocent models say to the same.
     """
 
     seed: bytes
     root: str
     owner: str
     openings: Mapping[int, Opening]
+    pool: tuple[AskedReference, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The header's part, ready for JSON."""
@@ -32,6 +34,7 @@ class TriggerDisclosure:
             "root": self.root,
             "owner": self.owner,
             "openings": {str(leaf): one.as_dict() for leaf, one in sorted(self.openings.items())},
+            "pool": [one.as_dict() for one in self.pool],
         }
 
     @classmethod
@@ -42,6 +45,7 @@ class TriggerDisclosure:
             root=header["root"],
             owner=header["owner"],
             openings={int(leaf): Opening.read(one) for leaf, one in header["openings"].items()},
+            pool=tuple(AskedReference.read(row) for row in header["pool"]),
         )
 
 
@@ -50,16 +54,32 @@ def replay(
 ) -> TriggerDecision:
     """The rule's verdict on the recorded answers, in the order in which they were asked for.
 
-    Raises LeavesError where a trigger is not one that the seed draws, was opened before, or is not
-    the registered one.
+    Raises LeavesError where a trigger is not one that the seed draws, was opened before, was left
+    out, or is not the registered one; ValueError for another null pool than the registered one.
     """
+    return replay_with_pool(rule, told, exchanges)[0]
+
+
+def replay_with_pool(
+    rule: TriggerRule, told: TriggerDisclosure, exchanges: Iterable[Exchange]
+) -> tuple[TriggerDecision, PoolControl]:
+    """The same, with what asking the null pool came to."""
     drawn = draw_leaves(told.seed, rule.triggers, rule.used, rule.probes)
     asked = list(exchanges)
     if len({exchange.probe for exchange in asked}) < len(asked):
         raise LeavesError("A trigger was asked twice.", hint="Ask for the evidence bundle again.")
+    if [exchange.probe for exchange in asked] != list(range(len(asked))):
+        raise LeavesError(
+            "An answer was left out, or the answers stand in another order.",
+            hint="A run counts with every answer that was given. Ask for the bundle again.",
+        )
     for exchange in asked:
         _check(exchange, drawn, rule, told)
-    return decided(rule, ((one.label, one.labels[0]) for one in asked if one.state == "answered"))
+    decision = decided(
+        rule, ((one.label, one.labels[0]) for one in asked if one.state == "answered")
+    )
+    found = control(rule, told.pool, [one.label for one in asked])
+    return controlled(decision, found), found
 
 
 def _check(

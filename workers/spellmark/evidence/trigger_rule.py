@@ -36,6 +36,8 @@ class TriggerRule:
     committed to. run: which run under this key, from 1. The n-th of either gets the share
     1 / (n (n + 1)) of the false-positive rate, and these shares sum to one however many there are.
     triggers: how many the key has in all. used: those that earlier runs opened, in order.
+    models, pool_sha256: of the null pool whose models are asked the same (see `trigger_pool`); 0
+    and empty where there is none.
 
     Raises TriggerRuleError.
     """
@@ -49,6 +51,8 @@ class TriggerRule:
     run: int = 1
     triggers: int = 256
     used: Sequence[int] = ()
+    models: int = 0
+    pool_sha256: str = ""
 
     def __post_init__(self) -> None:
         if self.method != TRIGGER:
@@ -68,6 +72,10 @@ class TriggerRule:
         if self.classes < 2 or self.registration < 1 or self.run < 1:
             raise TriggerRuleError(
                 "Classes count from 2, keys and runs from 1.", hint="Count them anew."
+            )
+        if self.models < 0 or bool(self.models) != bool(self.pool_sha256):
+            raise TriggerRuleError(
+                "A null pool has models and a digest, or neither.", hint="Fix the pool anew."
             )
         if self.probes + len(self.used) > self.triggers:
             raise TriggerRuleError(

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connection
 
 from ledger.publish import PublishError
-from ledger.services import ledger_sequence
+from ledger.services import BATCH, ledger_sequence
 
 logger = logging.getLogger("spellmark.ledger")
 RETRY_SECONDS = 1.0
@@ -28,7 +28,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """How often and how much."""
         parser.add_argument("--every", type=float, default=0.2, help="seconds between looks")
-        parser.add_argument("--batch", type=int, default=2000, help="entries in one transaction")
+        parser.add_argument("--batch", type=int, default=BATCH, help="entries in one transaction")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Sequence while there is something, else wait; a lost database is waited for."""

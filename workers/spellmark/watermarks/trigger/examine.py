@@ -1,6 +1,6 @@
 """Asking a suspect at hand about triggers, and whether the owner's own model may make a claim."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from spellmark.evidence.null_pool import Reference
 from spellmark.evidence.trigger_leaves import draw_leaves
+from spellmark.evidence.trigger_pool import AskedReference
 from spellmark.evidence.trigger_rule import TriggerDecision, TriggerRule, decided
 from spellmark.model_files.card import ModelCard
 from spellmark.training.datasets import Split
@@ -60,6 +62,18 @@ class OwnerCheck:
             )
 
 
+def check_registered(key: TriggerKey, root: str) -> None:
+    """Raise TriggerMarkError unless the key, opened anew, gives the triggers under this root.
+
+    Byte for byte: one pixel, one label or one salt that is not derived gives another root.
+    """
+    if key.tree.root != root:
+        raise TriggerMarkError(
+            "The key gives other triggers than those that were registered.",
+            hint="Tell the operator: neither key nor registration should ever change.",
+        )
+
+
 def check_owner(
     marked: nn.Module, unmarked: nn.Module, card: ModelCard, key: TriggerKey, test: Split
 ) -> OwnerCheck:
@@ -94,6 +108,24 @@ def examine(
     leaves: npt.NDArray[np.int64] = np.array(drawn)
     labels = answer(key.images[leaves]).tolist()
     return decided(rule, zip(key.labels[leaves].tolist(), labels, strict=True))
+
+
+def ask_reference(
+    reference: Reference,
+    answer: Callable[[Images], Labels],
+    key: TriggerKey,
+    leaves: Sequence[int],
+    asked: int,
+) -> AskedReference:
+    """Put a run's triggers to an innocent model of the null pool: `answer` gives its labels.
+
+    leaves: all triggers that the run might open, in order; the suspect was asked about the first
+    `asked` of them.
+    """
+    chosen: npt.NDArray[np.int64] = np.array(leaves)
+    given = answer(key.images[chosen])
+    hits = int((given == key.labels[chosen]).sum())
+    return AskedReference(reference, tuple(given[:asked].tolist()), hits)
 
 
 def rule_for(parameters: TriggerParameters, **choices: Any) -> TriggerRule:

@@ -1,0 +1,1 @@
+"""The cheating accuser: every kind of false claim, tried against the code that judges claims."""

@@ -1,0 +1,48 @@
+"""Seed grinding: secrets are tried, once the suspect is known, until one suits it.
+
+Each secret has to be committed to before the registry draws its part, so each is a registration
+that counts: the n-th key of an owner gets the share 1 / (n (n + 1)) of alpha.
+"""
+
+import secrets
+from dataclasses import replace
+
+from spellmark.attacks.forge_claim.court import new_key
+from spellmark.attacks.forge_claim.forgery import Forgery, forgery
+from spellmark.attacks.forge_claim.outcomes import decided
+from spellmark.attacks.forge_claim.world import World
+from spellmark.watermarks.trigger.examine import examine, rule_for
+
+OWNER = "grinder"
+LOOSE = 0.05
+
+
+def forge(world: World) -> list[Forgery]:
+    """Grind against the last innocent. naive: secrets that a registry would believe which draws
+    nothing, takes secrets at any time and counts no tries, at the same alpha.
+    """
+    suspect = world.innocents[-1]
+    # No more triggers than a run opens: the rest would be derived for nothing.
+    parameters = replace(world.parameters, triggers=world.parameters.queries)
+    outcomes, smallest = [], []
+    for _ in range(world.sizes.secrets):
+        commitment = world.court.commit(OWNER, new_key(parameters))
+        rule = rule_for(parameters, registration=commitment.number)
+        key, seed = commitment.key(OWNER), secrets.token_bytes(32)
+        decision = examine(suspect.labels, key, rule, seed=seed)
+        outcomes.append(decided(decision))
+        smallest.append(10 ** -decision.outcome.growth[-1])
+    alpha, first = parameters.alpha, rule_for(parameters)
+    return [
+        forgery(
+            "seed grinding",
+            outcomes,
+            variant=f"{world.sizes.secrets:,} secrets against one innocent",
+            naive=sum(tail <= alpha for tail in smallest),
+            smallest_p_uncounted=min(smallest),
+            at_5_percent_uncounted=sum(tail <= LOOSE for tail in smallest),
+            # As many owners with one key each: the registry counts the keys of one owner alone.
+            if_each_had_another_owner=sum(first.tries * tail <= alpha for tail in smallest),
+            expected_at_most=alpha * world.sizes.secrets,
+        )
+    ]
