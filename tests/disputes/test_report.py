@@ -365,8 +365,8 @@ def test_runs_by_fingerprint_are_told_as_leads(alice_actor):
     for words in (
         "Agreement on mistakes",
         "This is a lead, not a proof.",
-        "10 of other data, 10 of same data, 10 of same data and architecture",
-        "0 of 15 that did not set the threshold: at most 18.1 % (95 %)",
+        "19 of other data, 19 of same data, 19 of same data and architecture",
+        "0 of 27 that did not set the threshold: at most 10.5 % (95 %)",
         "a model that is as independent as those of the null pool",
         "the log before the suspect was asked. A fingerprint rests on no secret.",
         "Ranked, with fingerprints.",
