@@ -33,6 +33,8 @@ CLIENTS = 4
 MEANING = {
     "guard_us_10": "microseconds to mark an answer of 10 classes, one thread, median",
     "guard_us_1000": "the same for 1,000 classes",
+    "label_channel_us_10": "the same for 10 classes with the label channel on",
+    "top_5_us_1000": "the same for 1,000 classes of which the five likeliest are sent",
     "throughput_loss": "share of a LitServe server's answers a second that the guard costs, median",
     "bare_per_second": "answers a second without the guard, median over turns",
     "guarded_per_second": "the same with it",
@@ -48,8 +50,13 @@ def main() -> None:
     torch.set_num_threads(1)
     answers = 2_000 if options.quick else 50_000
     figures: dict[str, Any] = {
-        f"guard_us_{classes}": _microseconds(classes, answers) for classes in (10, 1000)
+        f"guard_us_{classes}": _microseconds(Guard(MarkKey.open(_key_file(classes))), answers)
+        for classes in (10, 1000)
     }
+    close = MarkKey.open(_key_file(10, label_margin=50))
+    figures["label_channel_us_10"] = _microseconds(Guard(close), answers)
+    few = Guard(MarkKey.open(_key_file(1000)), top_k=5)
+    figures["top_5_us_1000"] = _microseconds(few, answers)
     turns, requests = (4, 100) if options.quick else (40, 400)
     report(
         "dynamic_watermark_cost",
@@ -59,12 +66,12 @@ def main() -> None:
     )
 
 
-def _key_file(classes: int) -> KeyFile:
-    return KeyFile.generate(SCHEME, MarkParameters(classes=classes).as_dict())
+def _key_file(classes: int, **choices: int) -> KeyFile:
+    return KeyFile.generate(SCHEME, MarkParameters(classes=classes, **choices).as_dict())
 
 
-def _microseconds(classes: int, count: int) -> float:
-    guard = Guard(MarkKey.open(_key_file(classes)))
+def _microseconds(guard: Guard, count: int) -> float:
+    classes = guard.classes
     rows = np.random.default_rng(0).dirichlet(np.full(classes, 0.3), 500).astype(np.float32)
     batches = [row[None] for row in rows]
     for batch in batches:
