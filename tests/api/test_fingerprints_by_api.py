@@ -42,7 +42,7 @@ def test_a_run_needs_no_key(api, alice_actor, method):
     told = response.json()
     assert (told["version"], told["protection_id"]) == ("wren/1", None)
     assert (told["evidence_class"], told["rule"]["of_a_kind"]) == ("indicative", 19)
-    assert len(told["pool"]) == 30
+    assert len(told["pool"]) == 57
 
 
 def test_a_finished_run_tells_pool_and_score(api, alice_actor):

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 from datetime import timedelta
+from time import sleep
 
 import pytest
 from django.utils.html import escape
@@ -223,6 +224,7 @@ def test_an_outside_authority_decides_between_two_logs(
     assert (outcomes(share.case), conclusion(share.case)) == ([EARLIER], NOT_SUPPORTED)
     # It says February, but it was stamped when the owner had long been in the log.
     Lodged.objects.all().delete()
+    sleep(1)  # a stamp tells whole seconds
     lodged_elsewhere(share, elsewhere(authority))
     assert (outcomes(share.case), conclusion(share.case)) == ([LATER], "")
     # An authority that nobody here trusts could be the accused themselves.

@@ -127,20 +127,20 @@ def test_copies_are_told_from_innocents_by_every_fingerprint(alice_actor, tmp_pa
     copy = suspect_of(alice_actor, tuned, tmp_path, "copy")
     innocent = suspect_of(alice_actor, trained(99), tmp_path, "innocent")
 
-    run = ran(alice_actor, version, copy, "agreement", probes=50)
+    run = ran(alice_actor, version, copy, "agreement", probes=150)
     assert (run.verdict, run.evidence_class) == ("match", "indicative")
     assert run.p_value == 1 / 20 <= run.rule["alpha"]
-    assert run.exchanges.count() == run.answered_probes == 50
+    assert run.exchanges.count() == run.answered_probes == 150
     assert not run.findings["void"]
     assert "not a proof" in run.reason
     assert ReferenceAnswers.objects.count() == 57
-    assert ran(alice_actor, version, innocent, "agreement", probes=50).verdict != "match"
+    assert ran(alice_actor, version, innocent, "agreement", probes=150).verdict != "match"
 
     # The pool's answers are used again, and another run asks other probes.
-    run = ran(alice_actor, version, copy, "correlation", probes=50)
+    run = ran(alice_actor, version, copy, "correlation", probes=150)
     assert (ProbeSet.objects.count(), ReferenceAnswers.objects.count()) == (1, 57)
     assert run.verdict == "match"
-    assert ran(alice_actor, version, innocent, "correlation", probes=50).verdict != "match"
+    assert ran(alice_actor, version, innocent, "correlation", probes=150).verdict != "match"
 
     run = ran(alice_actor, version, copy, "weights")
     assert (run.verdict, run.findings["relation"]) == ("match", "fine-tuned")
@@ -182,10 +182,9 @@ def test_the_plan_mixes_kinds_and_architectures():
     plan = list(pool_growth.planned(CARD, payload))
     kinds = {kind: [one.card for one in plan if one.kind == kind] for kind in KINDS}
     other, same, alike = kinds.values()
-    assert set(alike) == {CARD}
+    assert set(alike) == set(other) == {CARD}
     assert CARD not in same
     assert len({one.architecture for one in same}) == 3
-    assert other.count(CARD) == 3
     assert len({one.recipe.seed for one in plan}) == len(plan)
     assert list(pool_growth.planned(CARD, payload)) == plan
     again = list(pool_growth.planned(CARD, payload | {"seed": 2}))

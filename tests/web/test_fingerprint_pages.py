@@ -55,7 +55,7 @@ def test_the_rule_is_shown_before_the_start_and_a_run_started(as_alice, alice_ac
     assert reverse("web:reference-new") in page
     factories.queued_fingerprint_run(alice_actor, version=version)
     page = as_alice.get(reverse("web:fingerprint-new"), choices).content.decode()
-    assert "10 of same data and architecture" in page
+    assert "19 of same data and architecture" in page
     response = as_alice.post(
         reverse("web:fingerprint-new"), choices | {"variant": "jpeg", "kernel": "rbf"}
     )
@@ -88,7 +88,7 @@ def test_a_run_page_says_what_its_evidence_is_worth(as_alice, alice_actor, verdi
     assert "never proof by itself" in page
     assert "The suspect among innocent models" in page
     assert "<svg" in page
-    assert "0 of 15" in page
+    assert "0 of 27" in page
 
 
 def test_a_void_claim_is_called_void(as_alice, alice_actor):

@@ -200,7 +200,8 @@ def test_the_transcript_gives_the_same_result():
     assert transcript.read(lines)[1] == exchanges
     assert recompute(lines) == {
         "method": "random-key-test", "statistic": 4, "pValue": 0.1, "alpha": 0.05,
-        "smallestP": 0.05, "queries": 4,
+        "smallestP": 0.05, "verdict": decide(RULE, TOLD, exchanges).verdict, "queries": 4,
+        "told": {},
     }  # fmt: skip
     assert transcript.answer_digests(lines) == {"b" * 64}
 
