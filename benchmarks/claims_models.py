@@ -57,11 +57,11 @@ class Size:
     """
 
     owners: int = 3
-    images: int = 5_000
+    images: int = 4_000
     epochs: int = 5
     pool: int = 20
     innocents: int = 20
-    thieves: int = 4
+    thieves: int = 3
     attacks: tuple[str, ...] = ()
 
     @property

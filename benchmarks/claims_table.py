@@ -97,9 +97,9 @@ def main() -> None:
     torch.set_num_threads(1 if options.make else 2)
     bench = _Bench(QUICK if options.quick else Size())
     if options.make:
+        print(f"{len(bench.pool)} models of the pool, {len(bench.innocents)} other innocents")
         for owner in range(bench.size.owners):
-            list(bench.makers.thieves(owner))
-        bench.pool, bench.innocents  # noqa: B018
+            print(f"owner {owner}: {len(list(bench.makers.thieves(owner)))} copies")
     else:
         report("claims_table", bench.figures(), MEANING, quick=options.quick)
 
