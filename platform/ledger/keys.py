@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from ledger.key_store import KeyFiles, KeyStore, key_store
@@ -94,7 +94,9 @@ def certificate_key(*, stated_at: datetime | None = None) -> EllipticCurvePrivat
     was under way during a rotation must not get a key that is younger than itself.
     """
     private = _private_keys()
-    valid = valid_keys(SigningKey.Purpose.CERTIFICATE).order_by("-valid_from")
+    # Of two that were made in the same second, the one that nothing has replaced.
+    lasting = F("valid_until").desc(nulls_first=True)
+    valid = valid_keys(SigningKey.Purpose.CERTIFICATE).order_by("-valid_from", lasting)
     rows = [row for row in valid if row.keyid in private]
     if not rows:
         raise _no_key("certificates")
