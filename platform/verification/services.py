@@ -525,10 +525,11 @@ def _statement(
 def tried(run: Run) -> dict[str, Any]:
     """The commitment that a run rests on, and how often its owner could have tried for a result.
 
-    Empty for a run that rests on none.
+    A run that rests on none counts the runs of its version before it.
     """
     if run.protection is None:
-        return {}
+        assert run.version is not None
+        return {"earlierRuns": run.version.runs.filter(created_at__lt=run.created_at).count()}
     commitment = run.protection.commitment
     return {
         **commitment.parameters,

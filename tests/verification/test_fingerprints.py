@@ -145,6 +145,16 @@ def test_a_finished_run_verifies_offline(alice_actor, verdict):
     assert report.statement.evidence_class == "indicative"
 
 
+def test_a_certificate_counts_the_runs_of_the_version_before(alice_actor):
+    first = factories.finished_fingerprint_run(alice_actor, probes=20)
+    second = factories.finished_fingerprint_run(alice_actor, probes=20, version=first.version)
+    told = [
+        verify_files(run_bundle(run), trust()).statement.parameters["earlierRuns"]
+        for run in (first, second)
+    ]
+    assert told == [0, 1]
+
+
 def test_a_void_claim_says_so_and_offers_the_next_method(alice_actor):
     run = factories.finished_fingerprint_run(alice_actor, void=True, probes=20)
     assert (run.verdict, run.findings["void"]) == ("inconclusive", True)
