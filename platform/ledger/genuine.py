@@ -7,9 +7,17 @@ from datetime import UTC, datetime
 from django.conf import settings
 
 from ledger.models import Certificate, Checkpoint, Entry
-from ledger.selectors import certificate_file, certificate_proof, policy, revocation_of, trust
+from ledger.selectors import (
+    certificate_file,
+    certificate_proof,
+    entry_proof,
+    policy,
+    revocation_of,
+    trust,
+)
 from spellmark.certificates import cosignatures, dsse, notes, timestamps, tlog_proof
 from spellmark.certificates.certificate import CertificateFile, read
+from spellmark.certificates.checkpoints import Logs
 from spellmark.certificates.entries import certificate_digest, certificate_entry
 from spellmark.certificates.errors import VerificationError
 from spellmark.certificates.statements import Statement, parse
@@ -52,8 +60,8 @@ def certificate_genuine(certificate: Certificate) -> Genuine:
         raise VerificationError("The certificate's key was not valid when it says it was made.")
     if certificate_digest(envelope) != certificate.digest:
         raise VerificationError("The certificate is kept under the digest of another one.")
-    proof = certificate_proof(certificate)
-    tlog_proof.verify(proof, certificate_entry(envelope), trusted.logs())
+    proof, logged = certificate_proof(certificate), certificate_entry(envelope)
+    tlog_proof.verify(proof, logged, trusted.logs())
     entry = Entry.objects.get(index=proof.index)
     if entry.integrated_at < statement.stated_at - timestamps.CLOCK_SKEW:
         raise VerificationError("The certificate stands in the log before it says it was made.")
@@ -63,7 +71,7 @@ def certificate_genuine(certificate: Certificate) -> Genuine:
         index=proof.index,
         logged_at=entry.integrated_at,
         stamped_at=stamped_at(file),
-        cosigned_at=_cosigned_at(proof.index),
+        cosigned_at=_cosigned_at(proof.index, logged, trusted.logs()),
         revoked=revocation_of(certificate) is not None,
     )
 
@@ -78,16 +86,19 @@ def stamped_at(file: CertificateFile) -> datetime | None:
     return min(found, default=None)
 
 
-def _cosigned_at(index: int) -> datetime | None:
+def _cosigned_at(index: int, logged: bytes, logs: Logs) -> datetime | None:
     """When the first witness put its name under the first checkpoint over this entry."""
     row = Checkpoint.objects.filter(size__gt=index).order_by("size").first()
     if row is None:
         return None
-    note = notes.parse(bytes(row.note))
-    witnesses = {one.verifier.key_id for one in policy().cosigners(note)}
+    # The note itself must cover the entry: another one's time would date it back.
+    proof = entry_proof(index, row)
+    tlog_proof.verify(proof, logged, logs)
+    note = notes.parse(proof.checkpoint)
+    witnesses = {(one.verifier.name, one.verifier.key_id) for one in policy().cosigners(note)}
     times = [
         cosignatures.split(line.signature)[0]
         for line in note.signatures
-        if line.key_id in witnesses
+        if (line.name, line.key_id) in witnesses
     ]
     return datetime.fromtimestamp(min(times), UTC) if times else None

@@ -1,6 +1,7 @@
 """Certificates as simple verification results, signed when they are asked for."""
 
 from django.conf import settings
+from django.utils import timezone
 
 from ledger.keys import certificate_key
 from ledger.models import Certificate, Revocation
@@ -26,6 +27,6 @@ def certificate_result(certificate: Certificate) -> bytes:
         statement,
         digest=certificate.digest,
         verifier=settings.PUBLIC_URL,
-        made_at=statement.stated_at,
+        made_at=timezone.now(),
     )
     return svr.issue(payload, certificate_key())

@@ -1,12 +1,16 @@
 """RFC 3161 timestamps, fetched after the fact: no certificate waits for an outsider."""
 
 import logging
+from collections.abc import Iterator
+from itertools import islice
 
 import httpx
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
-from ledger.models import Certificate, Timestamp
+from ledger.keys import valid_keys
+from ledger.models import Certificate, SigningKey, Timestamp
 from spellmark.certificates import timestamps
 from spellmark.certificates.certificate import loads
 from spellmark.errors import SpellmarkError
@@ -25,11 +29,12 @@ def certificates_stamp(*, batch: int = 100) -> int:
     """Fetch timestamps for the oldest certificates that have none; how many were stamped.
 
     Does nothing where no authority is named, and stops at the first that gives no good answer: the
-    next round tries again.
+    next round tries again. A certificate whose key has ended gets none: a stamp of today would say
+    that it was made after its key's time.
     """
     if not settings.TIMESTAMP_URL:
         return 0
-    waiting = Certificate.objects.filter(timestamp=None).order_by("created_at")[:batch]
+    waiting = list(islice(_unstamped(), batch))
     for done, certificate in enumerate(waiting):
         try:
             certificate_stamp(certificate=certificate)
@@ -37,6 +42,16 @@ def certificates_stamp(*, batch: int = 100) -> int:
             LOG.warning("Certificates wait for their timestamps: %s", error)
             return done
     return len(waiting)
+
+
+def _unstamped() -> Iterator[Certificate]:
+    valid = valid_keys(SigningKey.Purpose.CERTIFICATE)
+    keyids = {key.keyid for key in valid}
+    since = min((key.valid_from for key in valid), default=timezone.now())
+    rows = Certificate.objects.filter(timestamp=None, created_at__gte=since)
+    for certificate in rows.order_by("created_at").iterator():
+        if loads(bytes(certificate.body)).keyid in keyids:
+            yield certificate
 
 
 def certificate_stamp(*, certificate: Certificate) -> Timestamp:

@@ -1,5 +1,6 @@
 """Asking the witnesses of the policy for their cosignatures."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -9,7 +10,7 @@ import httpx
 from django.conf import settings
 
 from ledger.selectors import consistency_proof
-from spellmark.certificates import notes
+from spellmark.certificates import checkpoints, notes
 from spellmark.certificates.encoding import to_base64
 from spellmark.certificates.errors import FormatError, VerificationError
 from spellmark.certificates.notes import Verifier
@@ -17,15 +18,13 @@ from spellmark.certificates.policy import Policy
 from spellmark.certificates.witness import Request
 from spellmark.errors import SpellmarkError
 
+LOG = logging.getLogger("spellmark.ledger")
+
 MAX_ANSWER_BYTES = 100_000
 
 
 class WitnessError(SpellmarkError):
     """The quorum of cosignatures was not reached."""
-
-
-class RolledBackError(WitnessError):
-    """A witness has cosigned a longer log than this database holds."""
 
 
 def cosign(policy: Policy, note: bytes, *, old_size: int, new_size: int) -> bytes:
@@ -52,9 +51,17 @@ def cosign(policy: Policy, note: bytes, *, old_size: int, new_size: int) -> byte
             if isinstance(answer, str):
                 trouble.append(answer)
             elif answer.status_code == 409:
-                sizes[url] = _other_size(url, answer, new_size)
+                other = _other_size(url, answer, new_size)
+                if isinstance(other, int):
+                    sizes[url] = other
+                else:
+                    LOG.error(other)
+                    trouble.append(other)
             elif answer.status_code == 200:
-                lines += _lines(note, answer.content, by_url[url])
+                found = _lines(note, answer.content, by_url[url])
+                lines += found
+                if not found:
+                    trouble.append(f"{url} answered with no cosignature of its key")
             else:
                 why = " ".join(answer.text[:200].split())
                 trouble.append(f"{url} answered {answer.status_code}: {why}")
@@ -103,17 +110,18 @@ def _ask(requests: Mapping[str, bytes]) -> dict[str, httpx.Response | str]:
         return dict(zip(requests, pool.map(ask, requests), strict=True))
 
 
-def _other_size(url: str, answer: httpx.Response, new_size: int) -> int:
-    text = answer.text.removesuffix("\n")
-    if not text.isdigit() or len(text) > 19:
-        raise WitnessError(f"The witness at {url} does not say which size it has seen.")
-    if int(text) > new_size:
-        raise RolledBackError(
-            f"The witness at {url} has seen {text} entries, but the log has {new_size}: the"
-            " database was rolled back.",
-            hint="Restore a newer copy of it. Run manage.py verify_log.",
+def _other_size(url: str, answer: httpx.Response, new_size: int) -> int | str:
+    """The size that a witness has seen, or what is wrong with it: one witness stops no quorum."""
+    try:
+        size = checkpoints.parse_decimal(answer.text.removesuffix("\n"), "The size")
+    except FormatError:
+        return f"The witness at {url} does not say which size it has seen"
+    if size > new_size:
+        return (
+            f"The witness at {url} has seen {size} entries, but the log has {new_size}: the"
+            " database was rolled back. Restore a newer copy of it, and run manage.py verify_log"
         )
-    return int(text)
+    return size
 
 
 def _lines(note: bytes, answer: bytes, verifiers: Sequence[Verifier]) -> list[bytes]:
@@ -122,6 +130,9 @@ def _lines(note: bytes, answer: bytes, verifiers: Sequence[Verifier]) -> list[by
         parsed = notes.parse(notes.add_signatures(note, answer[:MAX_ANSWER_BYTES]))
         found = notes.verified(parsed, verifiers)
     except (FormatError, VerificationError):
+        return []
+    # A blank line in the answer would make another text of what was signed.
+    if parsed.text != notes.parse(note).text:
         return []
     keys = {(verifier.name, verifier.key_id) for verifier in found}
     return [

@@ -13,7 +13,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connection
 
-from ledger.publish import PublishError
 from ledger.services import BATCH, ledger_sequence
 
 logger = logging.getLogger("spellmark.ledger")
@@ -43,6 +42,7 @@ class Command(BaseCommand):
                 logger.warning("The database does not answer: %s", str(error).strip())
                 connection.close()
                 time.sleep(min(RETRY_SECONDS, options["every"] * 5))
-            except PublishError:
-                logger.exception("The log must not go on.")
+            except Exception:
+                # A witness, a key, a policy file or the static host: whatever it is may be mended.
+                logger.exception("The log does not go on for now.")
                 stop.wait(RETRY_SECONDS * 10)

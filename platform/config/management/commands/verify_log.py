@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ledger.audit import LogFault, Seen, audit_log
+from ledger.audit import Seen, audit_log
 from spellmark.certificates.trust import Trust
+from spellmark.errors import SpellmarkError
 
 
 class Command(BaseCommand):
@@ -32,7 +33,7 @@ class Command(BaseCommand):
                 seen=[_kept(path) for path in options["checkpoint"]],
                 trusted=Trust.load(options["trust"]) if options["trust"] else None,
             )
-        except LogFault as fault:
+        except SpellmarkError as fault:
             raise CommandError(str(fault)) from None
         self.stdout.write(
             f"All {audit.size} entries, their hashes and every checkpoint fit together."
