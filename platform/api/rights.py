@@ -42,6 +42,7 @@ from disputes.standing import (
     standing_of,
 )
 from ledger.selectors import certificate_list
+from verification.models import Run
 
 
 class ShareSerializer(serializers.ModelSerializer[Share]):
@@ -103,10 +104,26 @@ class AnswersSerializer(serializers.Serializer[Any]):
     retests = RetestSerializer(many=True)
 
 
+class RunForOthersSerializer(serializers.ModelSerializer[Run]):
+    """A run without who made it, how its job went and how the suspect is reached."""
+
+    suspect = serializers.CharField(source="suspect.name")
+    compared_with = serializers.CharField(source="owners")
+    state = serializers.CharField(source="job.state")
+
+    class Meta:
+        model = Run
+        fields = [
+            "id", "suspect", "compared_with", "method", "evidence_class", "rule", "smallest_p",
+            "state", "verdict", "reason", "p_value", "score", "pool", "findings", "access_level",
+            "transcript_sha256", "created_at", "finished_at",
+        ]  # fmt: skip
+
+
 class SharedRunSerializer(serializers.Serializer[Any]):
     """A run as the accused see it, with how it met the protocol."""
 
-    run = RunSerializer()
+    run = RunForOthersSerializer()
     demands = DemandSerializer(many=True)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from disputes.models import Case, Lodged
 from disputes.registration import read_genuine, run_registration
-from ledger.genuine import Genuine, stamped_at
+from ledger.genuine import Genuine
 from ledger.models import Certificate
 from registry import storage
 from registry.models import Version
@@ -17,7 +17,6 @@ from spellmark.certificates.certificate import read
 from spellmark.certificates.checkpoints import parse_body
 from spellmark.certificates.notes import parse as parse_note
 from spellmark.certificates.statements import Registration, parse
-from spellmark.certificates.timestamps import CLOCK_SKEW
 from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import Trust
 from spellmark.certificates.verify import verify_files
@@ -156,7 +155,9 @@ def record_of_bundle(data: bytes, trust_file: bytes) -> Record:
         index=proof.index,
         ours=False,
         logged_at=None,
-        stamped_at=stamped_at(read(bundle.certificate)),
+        # An ECDSA signature does not bind its key: to an old one that was stamped a key can be made
+        # afterwards under which it fits any words, and the key set here is the accused's own.
+        stamped_at=None,
         files=frozenset(),
     )
 
@@ -188,19 +189,10 @@ def _order(record: Record, owners: Genuine) -> tuple[str, str]:
         outcome = EARLIER if record.index < owners.index else LATER
         how = f"Entry {record.index:,} against entry {owners.index:,} of the same log."
         return outcome, f"{how} {theirs_told} {owners_told}"
-    if record.stamped_at is None:
-        return UNDECIDED, (
-            f"It stands in {record.log}, whose clock is not known here, and no timestamp authority "
-            f"that is trusted here saw it: when it was made cannot be told. {owners_told}"
-        )
-    own = owners.stamped_at or owners.logged_at
-    if abs(record.stamped_at - own) <= CLOCK_SKEW:
-        return UNDECIDED, (
-            f"The two are within {CLOCK_SKEW.seconds // 60} minutes of each other, which clocks "
-            f"cannot tell apart. {theirs_told} {owners_told}"
-        )
-    outcome = EARLIER if record.stamped_at < own else LATER
-    return outcome, f"{theirs_told} {owners_told}"
+    return UNDECIDED, (
+        f"It stands in {record.log}, whose clock and keys nobody here vouches for: when it was "
+        f"made cannot be told. {owners_told}"
+    )
 
 
 def _when(logged: datetime | None, stamped: datetime | None) -> str:

@@ -32,11 +32,13 @@ class Tries:
         return self.keys * self.protections * (self.earlier + 1)
 
     def __str__(self) -> str:
-        parts = [f"{self.keys:,} key{'s' if self.keys > 1 else ''} committed to by then"]
+        parts = []
+        if self.keys > 1:
+            parts.append(f"{self.keys:,} keys committed to by then")
         if self.protections > 1:
             parts.append(f"{self.protections:,} protections under this key")
         if self.earlier:
             parts.append(
                 f"{self.earlier:,} earlier run{'s' if self.earlier > 1 else ''} of this one"
             )
-        return ", ".join(parts)
+        return ", ".join(parts) or "the first"

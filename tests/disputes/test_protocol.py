@@ -30,11 +30,14 @@ from verification.models import Run
 
 M, N, D = MET, NOT_MET, DOES_NOT_APPLY
 EXPECTED = {
-    # 1 needs an outside authority, 5 a null pool, 9 somebody who was given access.
+    # 1 needs an outside authority, 5 a null pool, 9 somebody who was given access; 6 is not met
+    # with a rank of 0.05 where the owner committed to a second key.
     "trigger-watermark": [N, M, M, D, N, M, M, M, N, M, M, M],
     "random-key-test": [N, M, M, D, N, M, M, D, N, M, M, M],
     "keyed-labels": [N, M, M, D, N, M, M, D, N, M, M, M],
     "dynamic-watermark": [N, M, M, D, N, M, N, D, N, M, M, M],
+    "external-feature": [N, M, M, D, M, N, M, D, N, M, M, M],
+    "external-feature-gradients": [N, M, M, D, M, N, M, D, N, M, M, M],
 }
 
 
@@ -219,11 +222,15 @@ def test_every_demand_falls_with_its_facts(alice_actor):
         assert judge(facts_of(run, **changed))[number - 1].state == N, number
     for changed in ({"suspect_classes": 9}, {"classes_seen": 1}, {"report_card": {}}):
         assert judge(facts_of(run, **changed))[6].state == N
-    pool = tuple({"source": "trained", "score": 0.5} for _ in range(29))
-    assert judge(facts_of(run, pool=pool))[4].state == N
-    assert judge(facts_of(run, pool=(*pool, pool[0])))[4].state == M
-    accused = {"void": True, "accused": ["x"]}
-    assert judge(facts_of(run, pool=(*pool, pool[0]), findings=accused))[4].state == N
+    # Rows of a trigger run have no score; its findings tell how many models passed.
+    pool = tuple({"source": "trained"} for _ in range(29))
+    asked = {"passed": 0, "void": False}
+    assert judge(facts_of(run, pool=pool, findings=asked))[4].state == N
+    pool = (*pool, pool[0])
+    assert judge(facts_of(run, pool=pool, findings={}))[4].state == N
+    assert judge(facts_of(run, pool=pool, findings=asked))[4].state == M
+    void = judge(facts_of(run, pool=pool, findings={"passed": 2, "void": True}))[4]
+    assert (void.state, "accuses 2 of 30" in void.how) == (N, True)
 
 
 def test_a_match_among_many_tries_is_not_met(alice_actor):

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.db.models import Min
 
-from disputes.models import Retest, Share
+from disputes.models import Lodged, Retest, Share
 from disputes.registration import read_genuine, run_registration
-from disputes.standing import EARLIER, case_standings
+from disputes.standing import EARLIER, standing_of
 from ledger.genuine import Genuine
 from ledger.models import Certificate
 from registry import storage
@@ -109,7 +109,7 @@ def protocol_facts(run: Run) -> Facts:
         root=run.protection.settings.get("root", "") if run.protection else "",
         pool=tuple(run.pool or ()),
         findings=run.findings or {},
-        tries=_tries(run, signed),
+        tries=_tries(signed),
         **_heard(run),
         **_before(run, {line["image_index"] for line in lines}),
     )
@@ -144,10 +144,8 @@ def _transcript_holds(run: Run, signed: object) -> bool:
     return hashlib.sha256(body).hexdigest() == signed.transcript_digest
 
 
-def _tries(run: Run, signed: object) -> int:
-    """Of a run with a key what its certificate counts, of a fingerprint the runs of the version."""
-    if run.version_id is not None:
-        return 1 + Run.objects.filter(version=run.version_id, created_at__lt=run.created_at).count()
+def _tries(signed: object) -> int:
+    """What the certificate counts."""
     return Tries.of(signed.parameters).count if isinstance(signed, Verdict) else 1
 
 
@@ -155,12 +153,13 @@ def _heard(run: Run) -> dict[str, Any]:
     """What those who are accused were given, and what they did with it."""
     shares = Share.objects.filter(case__runs=run)
     times = shares.aggregate(invited_at=Min("created_at"), opened_at=Min("opened_at"))
-    standings = [one for case in run.cases.all() for one in case_standings(case)]
+    lodged = Lodged.objects.filter(case__runs=run).select_related("organisation")
+    standings = [standing_of(one, [run]) for one in lodged]
     beaten = [
         comparison.how
         for one in standings
         for comparison in one.comparisons
-        if comparison.run.id == run.id and comparison.outcome == EARLIER
+        if comparison.outcome == EARLIER
     ]
     return {
         **times,

@@ -6,7 +6,7 @@ from disputes.report.figures import percent, share, time
 from disputes.report.protocol.demands import DOES_NOT_APPLY, MET, NOT_MET, Answer
 from disputes.report.protocol.facts import Facts
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
-from spellmark.evidence.fingerprint_rule import FINGERPRINTS, WEIGHTS
+from spellmark.evidence.fingerprint_rule import FEATURES, FINGERPRINTS, RANKED, UNASKED, WEIGHTS
 from spellmark.evidence.mark_rule import DYNAMIC
 from spellmark.evidence.null_pool import TRAINED
 from spellmark.evidence.trigger_rule import TRIGGER
@@ -58,6 +58,12 @@ _DERIVED = {
     "commitment had come in; the images follow from the run’s seed.",
     TRIGGER: "Images and labels follow from the owner’s secret, the owner’s id and a value that "
     "the registry drew when the commitment had come in; the run’s seed chose among them.",
+    **dict.fromkeys(
+        FEATURES,
+        "The style follows from the owner’s secret, the owner’s id and a value that the registry "
+        "drew when the commitment had come in; images and the wrong style follow from the run’s "
+        "seed.",
+    ),
 }
 
 
@@ -85,7 +91,7 @@ def _regenerated(facts: Facts) -> Judged:
     named = signed.parameters.get("commitment"), signed.parameters.get("binding")
     if named != (registered.commitment, registered.binding):
         return NOT_MET, "The verdict names another commitment than the registration."
-    if facts.undigested or not facts.answered:
+    if facts.undigested or not (facts.answered or facts.method in UNASKED):
         return NOT_MET, f"{facts.undigested} requests or answers have no digest on record."
     if facts.method == TRIGGER:
         root = registered.parameters.get("triggerRoot")
@@ -116,8 +122,11 @@ def _optimised(facts: Facts) -> Judged:
 
 
 def _controlled(facts: Facts) -> Judged:
-    scored = [row for row in facts.pool if row.get("score") is not None]
-    trained = sum(row["source"] == TRAINED for row in scored)
+    # A trigger run tells hits, no scores, and these only once its pool was asked.
+    asked = [
+        row for row in facts.pool if row.get("score") is not None or "passed" in facts.findings
+    ]
+    trained = sum(row["source"] == TRAINED for row in asked)
     if not facts.pool:
         return NOT_MET, (
             "No independent model was asked in this run. Its p-value needs none, for the "
@@ -125,7 +134,7 @@ def _controlled(facts: Facts) -> Judged:
         )
     if trained < LEAST_POOL:
         return NOT_MET, f"{trained} models that the registry trained were asked, not {LEAST_POOL}."
-    accused = len(facts.findings.get("accused", ()))
+    accused = facts.findings.get("passed", len(facts.findings.get("accused", ())))
     if not facts.findings.get("void"):
         return MET, f"{trained} models that the registry trained were asked; none is accused."
     if facts.signed is None or facts.signed.verdict == "match":
@@ -148,7 +157,7 @@ def _corrected(facts: Facts) -> Judged:
             f"The binomial of the derived labels is exact, and its p-value counts every look, key "
             f"{keys} of this owner and run {runs} under it."
         )
-    how = "The p-value is a rank among the null pool" if facts.method in FINGERPRINTS else (
+    how = "The p-value is a rank among the null pool" if facts.method in RANKED else (
         "The p-value is exact, or a strict bound"
     )  # fmt: skip
     held = min(1.0, facts.tries * signed.p_value)
@@ -173,6 +182,8 @@ def _able(facts: Facts) -> Judged:
             f"{own[1]} The suspect tells {facts.suspect_classes} classes apart, the owner’s model "
             f"{classes}."
         )
+    if facts.method in UNASKED:
+        return MET, f"{own[1]} The suspect’s file tells the same {classes} classes apart."
     if facts.classes_seen < 2:
         return NOT_MET, f"{own[1]} The suspect has not given two different answers."
     return MET, (
@@ -199,6 +210,16 @@ def _own_model(facts: Facts) -> Judged:
         )
         lost = card["unprotected"] - card["right"]
         able = lost <= MOST_LOST and card["right"] > card["wrong_max"]
+        return (MET if able else NOT_MET), how
+    if facts.method in FEATURES and {"accuracy_before", "accuracy_after", "scores"} <= card.keys():
+        scores = card["scores"]
+        how = (
+            f"The owner’s model is right on {percent(card['accuracy_after'])} of the test images "
+            f"({percent(card['accuracy_before'])} before), and bears its style "
+            f"({scores['score']:.2f}) better than a wrong one ({scores['control']:.2f})."
+        )
+        lost = card["accuracy_before"] - card["accuracy_after"]
+        able = lost <= MOST_LOST and scores["score"] > scores["control"]
         return (MET if able else NOT_MET), how
     if facts.method in FINGERPRINTS:
         return NOT_MET, (
@@ -233,8 +254,8 @@ def _reserved(facts: Facts) -> Judged:
             "are drawn anew for each run, and the key is never told."
         )
     return DOES_NOT_APPLY, (
-        "The key has one set of signs or labels and none to keep back. No earlier run had told "
-        "them."
+        "The key has one set of signs or labels, or one style, and none to keep back. No earlier "
+        "run had told it."
     )
 
 
@@ -251,8 +272,9 @@ def _heard(facts: Facts) -> Judged:
         if count
     ]
     return MET, (
-        f"The accused has had access since {time(facts.opened_at)}, to the figures, the null pool "
-        f"and the evidence, and can lodge an earlier registration and ask for a new test: "
+        f"Somebody who was not logged in as one of the owner’s opened the link at "
+        f"{time(facts.opened_at)}: it shows the figures, the null pool and the evidence, and by it "
+        f"the accused can lodge an earlier registration and ask for a new test: "
         f"{' and '.join(did) or 'nothing'} so far."
     )
 
