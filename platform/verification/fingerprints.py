@@ -39,7 +39,7 @@ from spellmark.evidence.fingerprint_scores import COSINE
 from spellmark.evidence.null_pool import Ranking, Reference, as_rows, digest, scored
 from verification.methods import limits
 from verification.models import Run, Suspect
-from verification.references import card_of_version, fewest_of_a_kind, pool_of
+from verification.references import card_of_version, check_unchanged, fewest_of_a_kind, pool_of
 from verification.services import RUN_JOB, VerificationError, committed, run_exchanges, tried
 
 SCHEME = "fingerprint/v1"
@@ -103,6 +103,7 @@ def fingerprint_run_create(
     rule = fingerprint_rule_for(version, dataset, **choices)
     nonce = secrets.token_bytes(32)
     pool = pool_of(version, dataset, comparable=rule.method == WEIGHTS)
+    check_unchanged(digest(pool), rule.pool_sha256)
     _check_suspect(suspect, rule, pool)
     run_id = uuid.uuid4()
     is_endpoint = suspect.kind == Suspect.Kind.ENDPOINT

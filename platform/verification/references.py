@@ -26,6 +26,9 @@ POOL_JOB = "null-pool"
 
 USUAL_OF_A_KIND, MOST_OF_A_KIND = 20, 400
 USUAL_EPOCHS, MOST_EPOCHS = 6, 200
+# Of what the owner's model is right on: less able innocents come less close to it, and an able one
+# would stand out among them like a copy.
+LEAST_OF_OWNERS = 0.9
 
 
 class PoolError(SpellmarkError):
@@ -149,6 +152,20 @@ def reference_record(
         )
 
 
+def check_able(accuracies: Iterable[float | None], owners: float) -> None:
+    """Raise PoolError where a trained reference is too weak to stand for innocents.
+
+    owners: the accuracy of the owner's model on the same images.
+    """
+    lowest = min((one or 0.0 for one in accuracies), default=1.0)
+    if lowest < LEAST_OF_OWNERS * owners:
+        raise PoolError(
+            f"A model of the null pool is right on {lowest:.1%} of the test images, the owner's on "
+            f"{owners:.1%}: an able innocent would stand out among such like a copy.",
+            hint="Grow a pool for this very version, in more epochs or from more images.",
+        )
+
+
 def pool_finish(*, job: Job) -> None:
     """End the job whose models all stand in the pool."""
     job_finish(job=job)
@@ -161,6 +178,8 @@ def pool_of(
 
     What another version's owner calls the same data may be other data here, and so on: a kind is
     only as close as data set and architecture say. comparable: those of its architecture alone.
+    Models for the whole organisation were measured beside another version's model, so they count
+    as weak where its best model for the same images is much better.
     """
     card = card_of_version(version)
     rows = Reference.objects.filter(
@@ -168,13 +187,18 @@ def pool_of(
     ).order_by("created_at", "id")
     pool = {}
     own = set(version.files.values_list("sha256", flat=True))
+    best = _best_accuracy(version, card)
     for row in rows:
         theirs = read_card(row.card)
         same = (theirs.architecture, theirs.config) == (card.architecture, card.config)
         if row.sha256 in own or not _takes_the_same(theirs, card) or (comparable and not same):
             continue
+        is_weak = row.version_id is None and (row.accuracy or 0.0) < LEAST_OF_OWNERS * best.get(
+            row.dataset, 0.0
+        )
+        source = null_pool.WEAK if is_weak and row.source == null_pool.TRAINED else row.source
         kind = _kind_seen(row, dataset, same)
-        pool[null_pool.Reference(kind, row.sha256, row.source)] = row
+        pool[null_pool.Reference(kind, row.sha256, source)] = row
     return pool
 
 
@@ -187,6 +211,12 @@ def fewest_of_a_kind(pool: Iterable[null_pool.Reference], *, comparable: bool = 
     counts = Counter(one.kind for one in pool if one.source == null_pool.TRAINED)
     needed = {*counts, null_pool.SAME_ARCHITECTURE} if comparable else null_pool.KINDS
     return min(counts[kind] for kind in needed)
+
+
+def check_unchanged(digest: str, registered: str) -> None:
+    """Raise PoolError where a model joined the pool since the rule was made of it."""
+    if digest != registered:
+        raise PoolError("The null pool has just grown.", hint="Start the run again.")
 
 
 def card_of_version(version: Version) -> ModelCard:
@@ -220,6 +250,18 @@ def _kind_seen(row: Reference, dataset: str, same_architecture: bool) -> str:
     if row.kind == null_pool.OTHER_DATA or row.dataset != dataset:
         return null_pool.OTHER_DATA
     return null_pool.SAME_ARCHITECTURE if same_architecture else null_pool.SAME_DATA
+
+
+def _best_accuracy(version: Version, card: ModelCard) -> dict[str, float]:
+    """Of all the organisation's trained models for such images, by data set."""
+    best: dict[str, float] = {}
+    rows = Reference.objects.filter(
+        organisation=version.model.organisation_id, source=Reference.Source.TRAINED
+    )
+    for row in rows:
+        if _takes_the_same(read_card(row.card), card):
+            best[row.dataset] = max(best.get(row.dataset, 0.0), row.accuracy or 0.0)
+    return best
 
 
 def _takes_the_same(one: ModelCard, other: ModelCard) -> bool:

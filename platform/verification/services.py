@@ -47,7 +47,7 @@ from spellmark.evidence.mark_replay import MarkDisclosure
 from spellmark.evidence.mark_rule import DYNAMIC, MarkDecision, MarkOutcome, MarkRule
 from spellmark.evidence.null_pool import as_rows, scored
 from spellmark.evidence.random_key_test import smallest_p as random_key_floor
-from spellmark.evidence.trigger_pool import PoolControl
+from spellmark.evidence.trigger_pool import PoolControl, pool_digest
 from spellmark.evidence.trigger_replay import TriggerDisclosure
 from spellmark.evidence.trigger_rule import (
     TRIGGER,
@@ -65,6 +65,7 @@ from spellmark.watermarks.dynamic.examine import rule_for as guard_rule
 from verification.features import check_feature_suspect, feature_pool, feature_rule
 from verification.methods import limits
 from verification.models import Exchange, Run, Suspect
+from verification.references import check_unchanged
 from verification.triggers import hold_triggers, trigger_pool, trigger_rule
 
 RUN_JOB = "verification-run"
@@ -267,9 +268,12 @@ def run_create(
     if isinstance(rule, FingerprintRule):
         against = feature_pool(protection)
         check_feature_suspect(suspect, rule, against)
+        check_unchanged(pool_digest(against), rule.pool_sha256)
         pool = as_rows(scored(dict.fromkeys(against), seed))
     elif isinstance(rule, TriggerRule):
-        pool = [asdict(one) for one in trigger_pool(protection)]
+        asked = trigger_pool(protection)
+        check_unchanged(pool_digest(asked), rule.pool_sha256)
+        pool = [asdict(one) for one in asked]
     run_id = uuid.uuid4()
     job = job_create(
         organisation_id=actor.organisation.id,

@@ -35,6 +35,7 @@ from spellmark.watermarks.external_feature.examine import (
 )
 from tasks.feature import opened_style
 from tasks.lock import data_for, model_path
+from tasks.pool_growth import check_run_pool
 from tasks.record import Record, suspect_of
 from tasks.work import Work
 from verification import services
@@ -50,6 +51,7 @@ def verify(run: Run, rule: FingerprintRule, work: Work) -> None:
     assert run.protection is not None
     sealed = unseal(work.job)
     style = opened_style(run.protection, KeyFile.loads(sealed["key"]))
+    check_run_pool(run)
     bench = _Bench(run, run.protection, rule, work, style)
     if rule.method == FEATURE_GRADIENTS:
         told, described, findings = bench.by_gradients()

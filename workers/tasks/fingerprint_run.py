@@ -30,6 +30,7 @@ from spellmark.training import weights
 from spellmark.training.datasets import Split
 from spellmark.training.inference import predict_probabilities
 from tasks.lock import data_for, model_path
+from tasks.pool_growth import check_run_pool
 from tasks.record import Record, suspect_of
 from tasks.work import Work
 from verification import fingerprints, services
@@ -45,6 +46,7 @@ CANDIDATES = 1200
 
 def verify(run: Run, rule: FingerprintRule, work: Work) -> None:
     """Compare the suspect with the owner's version, rank it in the pool, write the verdict."""
+    check_run_pool(run)
     if rule.method == WEIGHTS:
         _weigh(run, rule, work)
     else:

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from registry.models import Version
-from spellmark.evidence.null_pool import KINDS, OTHER_DATA, SAME_DATA
+from spellmark.evidence.null_pool import KINDS, OTHER_DATA, SAME_DATA, TRAINED
 from spellmark.model_files.card import ModelCard
 from spellmark.training import weights
 from spellmark.training.architectures import fresh
 from spellmark.training.datasets import Dataset, Split
 from spellmark.training.fit import Recipe, fit
 from spellmark.training.inference import accuracy
-from tasks.lock import data_for
+from tasks.lock import data_for, model_path
 from tasks.work import Work
-from verification.models import Reference
+from verification.fingerprints import run_pool
+from verification.models import Reference, Run
 from verification.references import (
     card_of_version,
+    check_able,
     pool_finish,
     reference_card,
     reference_record,
@@ -57,10 +59,11 @@ def run(work: Work) -> None:
     if kept:
         work.log(f"taken up with {len(kept)} models trained")
     plan = list(planned(card_of_version(version), payload))
+    owners = _owners_accuracy(version, data)
     with work.scratch() as scratch:
         for one in plan:
             if one.number not in kept:
-                _train(work, one, data, len(plan), scratch)
+                _train(work, one, data, len(plan), scratch, owners)
         work.check()
         pool_finish(job=work.job)
 
@@ -97,7 +100,26 @@ def split_for(kind: str, data: Dataset, images: int | None) -> Split:
     return rest if len(rest) >= LEAST_OTHER else data.test[len(data.test) // 2 :]
 
 
-def _train(work: Work, one: Planned, data: Dataset, models: int, scratch: Path) -> None:
+def check_run_pool(run: Run) -> None:
+    """Raise PoolError where the run's pool is too weak beside the owner's model."""
+    trained = [one.sha256 for one in run_pool(run) if one.source == TRAINED]
+    rows = Reference.objects.filter(organisation=run.organisation_id, sha256__in=trained)
+    data = data_for(run.owners, run.dataset)
+    check_able(rows.values_list("accuracy", flat=True), _owners_accuracy(run.owners, data))
+
+
+def _owners_accuracy(version: Version, data: Dataset) -> float:
+    half = _measured_on(data)
+    return accuracy(*weights.load(model_path(version)), half.images, half.labels)
+
+
+def _measured_on(data: Dataset) -> Split:
+    return data.test[: len(data.test) // 2]
+
+
+def _train(
+    work: Work, one: Planned, data: Dataset, models: int, scratch: Path, owners: float
+) -> None:
     def show(share: float, step: str) -> None:
         work.progress((one.number + share) / models, f"model {one.number + 1} of {models}, {step}")
 
@@ -107,8 +129,9 @@ def _train(work: Work, one: Planned, data: Dataset, models: int, scratch: Path) 
         fresh(one.card, one.recipe.seed), one.card, part, one.recipe,
         checkpoint=checkpoint, progress=show,
     )  # fmt: skip
-    half = data.test[: len(data.test) // 2]
+    half = _measured_on(data)
     right = accuracy(model, one.card, half.images, half.labels)
+    check_able([right], owners)
     file = scratch / "reference.safetensors"
     weights.save(model, one.card, file)
     reference_record(

@@ -103,8 +103,25 @@ def test_uploaded_models_can_only_make_a_claim_harder():
     }
     far = {one: score for one, score in uploads.items() if score < 0.9}
     own = {one.reference: one.score for one in a_pool()}
-    assert rank(0.9, scored(own | far, NONCE), margin=1).p_value == plain.p_value
+    with_far = rank(0.9, scored(own | far, NONCE), margin=1)
+    assert (with_far.p_value, with_far.tested) == (plain.p_value, plain.tested)
+    assert with_far.at_most == plain.at_most
     assert rank(0.9, scored(own | uploads, NONCE), margin=1).p_value == 2 / 11
+
+
+def test_uploads_just_below_the_highest_do_not_lower_the_threshold():
+    chance = random.Random(1)
+    own = {one.reference: one.score for one in a_pool(lambda: 0.5 * chance.random())}
+    plain = rank(0.9, scored(own, NONCE), margin=1)
+    close = max(score for score in own.values()) - 0.001
+    uploads = {
+        Reference(kind, sha256(f"{kind} up {n}".encode()).hexdigest(), UPLOADED): close
+        for n in range(40)
+        for kind in KINDS
+    }
+    padded = rank(0.9, scored(own | uploads, NONCE), margin=1)
+    assert padded.threshold >= plain.threshold
+    assert (padded.tested, padded.at_most) == (plain.tested, plain.at_most)
 
 
 def test_models_that_cannot_be_compared_are_left_out():

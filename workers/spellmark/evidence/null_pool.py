@@ -14,6 +14,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from statistics import median
 from typing import Any, Self
 
@@ -22,7 +23,7 @@ from spellmark.evidence.proportions import at_most
 OTHER_DATA, SAME_DATA, SAME_ARCHITECTURE = KINDS = (
     "other data", "same data", "same data and architecture",
 )  # fmt: skip
-TRAINED, UPLOADED = SOURCES = ("trained", "uploaded")
+TRAINED, UPLOADED, WEAK = SOURCES = ("trained", "uploaded", "weak")
 CALIBRATE, TEST = "calibrate", "test"
 
 # Scores come from floating-point sums, whose last digits hang on the machine.
@@ -37,7 +38,8 @@ class Reference:
     """An innocent model of the pool.
 
     kind: one of KINDS, as seen from the owner's model. sha256: of its file, 64 hex digits. source:
-    TRAINED by the platform itself, or UPLOADED by somebody who says that it is independent.
+    TRAINED by the platform itself, UPLOADED by somebody who says that it is independent, or WEAK:
+    trained, but so much less accurate than others that it says little of able innocents.
     """
 
     kind: str
@@ -98,12 +100,13 @@ def split(pool: Iterable[Reference], nonce: bytes) -> dict[Reference, str]:
     """Each model's half: of every kind the first in the order of SHA-256(nonce | digest) calibrate.
 
     Model by model, and drawn only with the run's nonce: nobody picks the half of a model. With an
-    odd number of a kind, the half that calibrates has one more.
+    odd number of a kind, the half that calibrates has one more. Uploaded ones are split by
+    themselves, so that they move none of the others.
     """
     halves: dict[Reference, str] = {}
-    for kind in KINDS:
+    for kind, source in product(KINDS, SOURCES):
         order = sorted(
-            (one for one in pool if one.kind == kind),
+            (one for one in pool if (one.kind, one.source) == (kind, source)),
             key=lambda one: hashlib.sha256(_SPLIT + nonce + bytes.fromhex(one.sha256)).digest(),
         )
         first = (len(order) + 1) // 2
@@ -147,21 +150,21 @@ def rank(score: float, pool: Sequence[Scored], *, margin: float) -> Ranking:
 
     If the suspect is as independent as the trained references of any one kind, P(p <= a) <= a for
     every a: kinds come differently close, so each has a rank of its own, and the largest counts.
-    Uploaded references can only make a claim harder: they count where they come as
+    Uploaded and weak references can only make a claim harder: they count where they come as
     close as the suspect, never otherwise. References without a score, whose architecture cannot be
     compared with the owner's model, are left out. Raises ValueError for a pool
     of which the calibrating half has no score.
     """
     own = rounded(score)
     known = [(one, one.score) for one in pool if one.score is not None]
-    threshold = threshold_of(
-        ((one.reference.kind, value) for one, value in known if one.half == CALIBRATE), margin
-    )
+    trained = [(one, value) for one, value in known if one.reference.source == TRAINED]
+    # Uploaded ones may raise the threshold. A kind that they fill up would lower it.
+    threshold = max(_line(known, margin), _line(trained or known, margin))
     above = Counter(one.reference.kind for one, value in known if value >= own)
-    models = Counter(one.reference.kind for one, _ in known if one.reference.source == TRAINED)
-    tested = [one for one, _ in known if one.half == TEST]
+    models = Counter(one.reference.kind for one, _ in trained)
+    tested = [value for one, value in trained if one.half == TEST]
     accused = [one for one, value in known if value > threshold]
-    wrong = sum(one.half == TEST for one in accused)
+    wrong = sum(value > threshold for value in tested)
     return Ranking(
         score=own,
         p_value=min(1.0, max((1 + above[kind]) / (models[kind] + 1) for kind in above | models)),
@@ -173,6 +176,12 @@ def rank(score: float, pool: Sequence[Scored], *, margin: float) -> Ranking:
         at_most=at_most(wrong, len(tested)),
         closest=max(known, key=lambda pair: pair[1])[0].reference.kind,
         accused=tuple(one.reference for one in accused),
+    )
+
+
+def _line(known: Iterable[tuple[Scored, float]], margin: float) -> float:
+    return threshold_of(
+        ((one.reference.kind, value) for one, value in known if one.half == CALIBRATE), margin
     )
 
 

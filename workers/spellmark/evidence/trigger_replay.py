@@ -78,6 +78,13 @@ def replay_with_pool(
     decision = decided(
         rule, ((one.label, one.labels[0]) for one in asked if one.state == "answered")
     )
+    # Cut off behind a lucky answer, a run would have more looks than its p-value counts.
+    ended = decision.p_value <= rule.alpha and decision.queries in rule.looks
+    if len(asked) < rule.probes and not ended:
+        raise LeavesError(
+            "The answers end before the rule does.",
+            hint="A run counts with every answer that was given. Ask for the bundle again.",
+        )
     found = control(rule, told.pool, [one.label for one in asked])
     return controlled(decision, found), found
 
