@@ -7,9 +7,7 @@ const options = byId("options");
 if (options) {
   options.addEventListener("change", show);
   options.addEventListener("submit", (event) => event.preventDefault());
-  byId("samples")?.addEventListener("load", picture);
-  byId("samples")?.addEventListener("error", explain);
-  if (byId("samples")?.complete && !byId("samples").naturalWidth) explain();
+  draw(byId("samples")?.src);
   keyForm({ parameters, isSound, inputs: [...options.elements] });
   if (new URLSearchParams(location.search).size || isTouched(options)) show();
 }
@@ -39,22 +37,27 @@ async function isSound() {
   return !problem;
 }
 
+// Done when nothing on the page moves any more: a click that is under way then meets its aim.
 async function show() {
   if (!options.checkValidity()) return;
+  const samples = `${byId("samples")?.src.split("?")[0]}?${asQuery(options)}`;
+  await Promise.all([draw(samples), bringUpToDate(options, ["lock-words", "keygen"])]);
+}
+
+// The picture, or why there is none. Of several under way only the last counts.
+async function draw(source) {
   const image = byId("samples");
-  if (image) image.src = `${image.src.split("?")[0]}?${asQuery(options)}`;
-  await bringUpToDate(options, ["lock-words", "keygen"]);
+  if (!image) return;
+  if (image.src !== source) image.src = source;
+  const problem = await image.decode().then(() => "", () => why(source));
+  if (image.src !== source) return;
+  image.hidden = Boolean(problem);
+  tell("samples-error", problem);
 }
 
-function picture() {
-  byId("samples").hidden = false;
-  tell("samples-error", "");
-}
-
-async function explain() {
-  byId("samples").hidden = true;
-  const answer = await fetch(byId("samples").src, { headers: { Accept: "application/json" } });
-  if (answer.ok) return;
-  const { message, hint } = await answer.json().catch(() => ({ message: "No picture could be made.", hint: "" }));
-  tell("samples-error", `${message} ${hint}`);
+async function why(source) {
+  const answer = await fetch(source, { headers: { Accept: "application/json" } });
+  const nothing = { message: "No picture could be made.", hint: "" };
+  const { message, hint } = answer.ok ? nothing : await answer.json().catch(() => nothing);
+  return `${message} ${hint}`;
 }

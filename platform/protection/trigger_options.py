@@ -55,10 +55,10 @@ def options(chosen: TriggerParameters) -> list[Option]:
 
 
 def in_short(parameters: TriggerParameters) -> str:
-    """The watermark in one line, such as “256 triggers, up to 64 a run, alpha 1e-06”."""
+    """The watermark in one line, such as “256 triggers, up to 64 a run, alpha 1 in 1,000,000”."""
     return (
         f"{parameters.triggers:,} triggers, up to {parameters.queries} a run, "
-        f"alpha {parameters.alpha:g}"
+        f"alpha {_risk(parameters)}"
     )
 
 
@@ -68,7 +68,7 @@ def describe(parameters: TriggerParameters) -> list[tuple[str, str, str]]:
     return [
         ("Triggers in reserve", f"{parameters.triggers:,}", TRIGGERS_HELP),
         ("Triggers that a run may open", str(parameters.queries), QUERIES_HELP),
-        ("Accepted risk (alpha)", f"{parameters.alpha:g}", DIGITS_HELP),
+        ("Accepted risk (alpha)", _risk(parameters), DIGITS_HELP),
         (
             "A trigger",
             f"{cells}, each of one random shade",
@@ -89,9 +89,13 @@ def promise(parameters: TriggerParameters) -> str:
     )
     runs = parameters.triggers // parameters.queries
     return (
-        f"A run can show p = {rule.smallest_p:.1g} at the best; a match needs p ≤ "
-        f"{parameters.alpha:g}. The reserve lasts for {runs} runs at the least."
+        f"A run can show p = {rule.smallest_p:.1g} at the best; a match needs at most "
+        f"{_risk(parameters)}. The reserve lasts for {runs} runs at the least."
     )
+
+
+def _risk(parameters: TriggerParameters) -> str:
+    return f"1 in {10**parameters.digits:,}"
 
 
 def read(values: Mapping[str, str], best: TriggerParameters) -> TriggerParameters:

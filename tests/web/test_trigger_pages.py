@@ -48,7 +48,7 @@ def test_the_version_leads_to_the_wizard(as_bob, version):
 def test_the_wizard_tells_what_a_reserve_is_good_for(as_bob, version):
     page = text(as_bob.get(STEP_1))
     for told in (
-        "Recommended:", "256 triggers, up to 64 a run, alpha 1e-06", "lasts for 4 runs",
+        "Recommended:", "256 triggers, up to 64 a run, alpha 1 in 1,000,000", "lasts for 4 runs",
         'data-height="8"', 'data-grid="7"', "--scheme trigger-watermark --classes 10",
     ):  # fmt: skip
         assert told in page, told
