@@ -1,4 +1,4 @@
-"""The models of the claims' table: owners with a trigger watermark, innocents, thieves.
+"""The models of the claims' table: owners with a mark, innocents, thieves.
 
 Fashion-MNIST. Every model is trained once and kept in benchmarks/cache, so that a stopped run goes
 on. Owners, pool and innocents are never trained with a look at any thief.
@@ -31,6 +31,9 @@ from spellmark.training.architectures import fresh
 from spellmark.training.datasets import Split
 from spellmark.training.fit import Recipe, fit
 from spellmark.training.inference import predict_probabilities, to_input
+from spellmark.watermarks import external_feature
+from spellmark.watermarks.external_feature import Style
+from spellmark.watermarks.external_feature.embed import embed as embed_style
 from spellmark.watermarks.trigger.embed import embed
 from spellmark.watermarks.trigger.parameters import SCHEME, recommended
 from spellmark.watermarks.trigger.trigger_key import TriggerKey
@@ -45,6 +48,10 @@ ARCHITECTURES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("small-resnet", {"width": 20}), ("small-cnn", {"width": 24}), ("small-mlp", {"width": 128}),
 )  # fmt: skip
 RATES = (4e-3, 2e-3, 3e-3)
+# What an owner's model carries, and so what its copies may be told by.
+TRIGGERS, STYLE = "triggers", "style"
+# Of each batch that is restyled, in percent.
+SHARE = 20
 GENTLY, HARD = 1e-3, 4e-3
 # An adversary's step and reach, in shares of the range (as SAC has them), and rounds.
 REACH, STEP, STEPS = 4 / 256, 1 / 256, 8
@@ -53,7 +60,8 @@ REACH, STEP, STEPS = 4 / 256, 1 / 256, 8
 @dataclass(frozen=True)
 class Size:
     """images: that each model learns from. epochs: of every training. pool, innocents: of each
-    kind; innocents of the other label space: half as many. thieves: of each owner, by attack.
+    kind; innocents of the other label space: half as many. thieves: of each owner's model with
+    triggers, by attack; of the one with a style there is one.
     """
 
     owners: int = 3
@@ -126,6 +134,23 @@ class Makers:
             ),
         )  # fmt: skip
 
+    def style(self, owner: int) -> Style:
+        """The owner's secret style."""
+        chosen = external_feature.recommended(CARD.classes, CARD.channels, CARD.height, CARD.width)
+        secret = hashlib.sha256(f"style {owner}".encode()).digest()
+        file = KeyFile(external_feature.SCHEME, chosen.as_dict(), secret, bytes(32))
+        return Style.open(file, owner=str(owner), binding=b"drawn by the registry")
+
+    def styled(self, owner: int) -> Made:
+        """The owner's model with the external feature in place of triggers."""
+        return self._kept(
+            "owner", f"styled-{owner}", CARD,
+            lambda: embed_style(
+                deepcopy(self.unmarked(owner).model), CARD, self.owners_images, self.style(owner),
+                share=SHARE,
+            ),
+        )  # fmt: skip
+
     def innocents(self, use: str, of_a_kind: int, first_seed: int) -> Iterator[Made]:
         """Independent models, so many of each kind."""
         for place, kind in enumerate(KINDS):
@@ -158,15 +183,18 @@ class Makers:
                 lambda seed=seed, data=data: self._plain(COARSE_CARD, seed, coarse(data)),
             )  # fmt: skip
 
-    def thieves(self, owner: int) -> Iterator[Made]:
-        """Copies of the owner's model by every attack."""
+    def thieves(self, owner: int, mark: str = TRIGGERS) -> Iterator[Made]:
+        """Copies, by every attack, of the owner's model that carries this mark."""
+        made, copies, prefix = self.marked, self.size.thieves, "thief"
+        if mark == STYLE:
+            made, copies, prefix = self.styled, 1, "style-thief"
         for name, (card, make) in ATTACKS.items():
-            for number in range(self.size.thieves):
+            for number in range(copies):
                 if not self.size.attacks or name in self.size.attacks:
                     yield self._kept(
-                        name, f"thief-{owner}-{name}-{number}", card,
+                        name, f"{prefix}-{owner}-{name}-{number}", card,
                         lambda make=make, number=number: make(
-                            self, self.marked(owner), 100 * owner + number
+                            self, made(owner), 100 * owner + number
                         ),
                     )  # fmt: skip
 

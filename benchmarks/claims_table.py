@@ -1,9 +1,11 @@
 """What each method finds of each theft, and whom it accuses: copies and innocents, model by model.
 
-Fashion-MNIST. Three owners with a trigger watermark each, a null pool of 60 models as the platform
-makes it, and innocents of all kinds who are put to every method as suspects and never stand in it.
-Thieves take each owner's model in eleven ways. Every run draws its own probes or triggers, and the
-verdict is that of the platform's own rules. `--make` only trains what is missing.
+Fashion-MNIST. Three owners with two models each, one that carries a trigger watermark and one with
+an external feature; a null pool of 60 models as the platform makes it; and innocents of all kinds,
+put to every method as suspects, that never stand in the pool. Thieves take each owner's models in
+eleven ways. Every run draws its own probes or triggers, and the verdict is that of the platform's
+own rules (by gradients one draw of images serves all suspects of an owner). `--make` only trains
+what is missing.
 """
 
 import argparse
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from claims_models import CARD, COARSE, COARSE_CARD, Made, Makers, Size
+from claims_models import CARD, COARSE, COARSE_CARD, STYLE, TRIGGERS, Made, Makers, Size
 from result import report
 from scipy import stats
 
@@ -25,6 +27,9 @@ from spellmark.evidence.answer_access import Access
 from spellmark.evidence.fingerprint_rule import (
     AGREEMENT,
     CORRELATION,
+    FEATURE,
+    FEATURE_GRADIENTS,
+    FEATURES,
     JPEG,
     MIXED,
     WEIGHTS,
@@ -34,19 +39,27 @@ from spellmark.evidence.fingerprint_rule import (
 )
 from spellmark.evidence.null_pool import Reference, digest, scored
 from spellmark.evidence.trigger_rule import TRIGGER
-from spellmark.fingerprints.compare import score_all
+from spellmark.fingerprints.compare import as_shown, score_all
 from spellmark.fingerprints.probes import Candidates, candidates
 from spellmark.fingerprints.weights import compare_weights
 from spellmark.secrets import permutation, subkey
 from spellmark.training.inference import accuracy, predict_labels
+from spellmark.watermarks.external_feature import Style
+from spellmark.watermarks.external_feature.examine import (
+    gradient_score,
+    gradient_signs,
+    style_scores,
+)
 from spellmark.watermarks.trigger.examine import examine, rule_for
 
 # As runs on the platform draw them.
 CANDIDATES = 1200
 PROBES = 400
+STYLED_PROBES = 100
 KEYS = 20
 MATCH, DOES_NOT_APPLY = "match", "does not apply"
 PROBABILITIES, LABELS = Access("all"), Access("labels")
+STYLE_PLAIN, STYLE_SHOWN = "plain", "in the style"
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,12 @@ METHODS = (
     Method("correlation, mistakes, labels", CORRELATION, access=LABELS),
     Method("correlation, mixed, labels", CORRELATION, MIXED, LABELS),
     Method("weights", WEIGHTS),
+    Method("external feature", FEATURE),
+    Method("external feature, labels", FEATURE, access=LABELS),
+    Method("external feature, gradients", FEATURE_GRADIENTS),
 )
+OF_TRIGGERS = tuple(method for method in METHODS if method.method not in FEATURES)
+OF_STYLES = tuple(method for method in METHODS if method.method in FEATURES)
 FINE_TUNED = ("fine-tune all, gently", "fine-tune all, hard", "fine-tune last")
 MEANING = {
     "innocents": "innocent models, each put to every method under every owner",
@@ -82,6 +100,7 @@ MEANING = {
     "trigger_prune60_low": "the same, lower end of the interval",
     "trigger_queries": "triggers asked about until the match, median",
     "trigger_accuracy_cost_points": "accuracy before less after embedding, mean of the owners",
+    "style_accuracy_cost_points": "the same for the external feature",
     "indicative_false_positives": "the most matches of any fingerprint among the innocents' runs",
     "indicative_false_positive_rate": "the same as a share of them (stated rate: 0.05)",
     "indicative_accused_models": "the most innocent models that any fingerprint ever accuses",
@@ -99,7 +118,9 @@ def main() -> None:
     if options.make:
         print(f"{len(bench.pool)} models of the pool, {len(bench.innocents)} other innocents")
         for owner in range(bench.size.owners):
-            print(f"owner {owner}: {len(list(bench.makers.thieves(owner)))} copies")
+            for mark in (TRIGGERS, STYLE):
+                copies = len(list(bench.makers.thieves(owner, mark)))
+                print(f"owner {owner}, {mark}: {copies} copies")
     else:
         report("claims_table", bench.figures(), MEANING, quick=options.quick)
 
@@ -143,15 +164,14 @@ class _Bench:
         """All figures; what each method says of each attack and kind of innocents in `table`."""
         found: dict[tuple[str, str], list[_Verdict]] = defaultdict(list)
         accused: dict[str, set[str]] = defaultdict(set)
-        cost = []
-        for number in range(self.size.owners):
-            owner = _Owner(self, number)
-            cost.append(100 * (self.right(owner.unmarked) - self.right(owner.made)))
-            for suspect in (*self.makers.thieves(number), *self.innocents):
-                for verdict in owner.verdicts(suspect):
-                    found[verdict.method, suspect.kind].append(verdict)
-                    if verdict.verdict == MATCH:
-                        accused[verdict.method].add(suspect.name)
+        owners = [_Owner(self, number) for number in range(self.size.owners)]
+        for owner in owners:
+            for mark, methods in ((TRIGGERS, OF_TRIGGERS), (STYLE, OF_STYLES)):
+                for suspect in (*self.makers.thieves(owner.number, mark), *self.innocents):
+                    for verdict in owner.verdicts(suspect, methods):
+                        found[verdict.method, suspect.kind].append(verdict)
+                        if verdict.verdict == MATCH:
+                            accused[verdict.method].add(suspect.name)
         kinds = list(dict.fromkeys(one.kind for one in self.innocents))
         thefts = list(dict.fromkeys(kind for _, kind in found if kind not in kinds))
         names = {one.name for one in self.innocents}
@@ -171,7 +191,8 @@ class _Bench:
             "trigger_queries": float(
                 np.median([one.queries for one in (*tuned, *pruned) if one.verdict == MATCH] or [0])
             ),
-            "trigger_accuracy_cost_points": round(float(np.mean(cost)), 2),
+            "trigger_accuracy_cost_points": self._cost((one.unmarked, one.made) for one in owners),
+            "style_accuracy_cost_points": self._cost((one.unmarked, one.styled) for one in owners),
             "indicative_false_positives": wrong[worst],
             "indicative_false_positive_rate": round(wrong[worst] / max(runs[worst], 1), 4),
             "indicative_false_positive_method": worst,
@@ -180,7 +201,8 @@ class _Bench:
             ),
             "pool": len(self.pool),
             "accuracy": {
-                "owners": self._accuracies(self.makers.marked(n) for n in range(self.size.owners)),
+                "owners": self._accuracies(one.made for one in owners),
+                "owners, style": self._accuracies(one.styled for one in owners),
                 **{
                     kind: self._accuracies(one for one in self.innocents if one.kind == kind)
                     for kind in kinds
@@ -206,6 +228,11 @@ class _Bench:
         labels = COARSE[test.labels] if made.card == COARSE_CARD else test.labels
         return accuracy(made.model, made.card, test.images, labels)
 
+    def _cost(self, pairs: Iterable[tuple[Made, Made]]) -> float:
+        """Points of accuracy that are lost from the first to the second, on average."""
+        lost = [100 * (self.right(before) - self.right(after)) for before, after in pairs]
+        return round(float(np.mean(lost)), 2)
+
     def _accuracies(self, models: Iterable[Made]) -> float:
         return round(float(np.mean([self.right(one) for one in models])), 4)
 
@@ -228,18 +255,25 @@ class _Owner:
     def __init__(self, bench: _Bench, number: int) -> None:
         self.bench, self.number = bench, number
         self.made, self.unmarked = bench.makers.marked(number), bench.makers.unmarked(number)
+        self.styled, self.style = bench.makers.styled(number), bench.makers.style(number)
         self.key = bench.makers.key(number)
         self.references = {one.name: Reference(one.kind, one.digest) for one in bench.pool}
         self._probes: dict[str, Candidates] = {}
         self._said: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
+        self._wrong: tuple[bytes, dict[str, npt.NDArray[np.float64]]] = b"", {}
+        self._leans: dict[str, Any] = {}
 
-    def verdicts(self, suspect: Made) -> Iterable[_Verdict]:
-        """What every method says of a suspect."""
-        for method in METHODS:
+    def verdicts(self, suspect: Made, methods: Sequence[Method]) -> Iterable[_Verdict]:
+        """What each method says of a suspect."""
+        for method in methods:
             if method.method == TRIGGER:
                 yield self._asked_about_triggers(suspect)
             elif method.method == WEIGHTS:
                 yield self._weighed(method, suspect)
+            elif method.method == FEATURE:
+                yield self._shown_the_style(method, suspect)
+            elif method.method == FEATURE_GRADIENTS:
+                yield self._leaned(method, suspect)
             else:
                 yield self._fingerprinted(method, suspect)
 
@@ -257,11 +291,7 @@ class _Owner:
         nonce = _seed(str(self.number), suspect.name, method.name)
         key = subkey(nonce, binding=b"", scheme=method.method, purpose="probes")
         chosen = np.array(permutation(key, len(known))[:PROBES], np.int64)
-        rule = FingerprintRule(
-            method=method.method, of_a_kind=self.bench.size.pool, probes=len(chosen),
-            pool_sha256=digest(self.references.values()), variant=method.variant,
-            kernel=method.kernel, classes=CARD.classes,
-        )  # fmt: skip
+        rule = self._rule(method, len(chosen))
         pool = [self._answers(one, method.variant)[chosen] for one in self.bench.pool]
         asked = self._answers(suspect, method.variant)[chosen]
         score, *others = score_all(rule, known.answers[chosen], [asked, *pool], method.access)
@@ -276,13 +306,82 @@ class _Owner:
         scores = {
             self.references[one.name]: self._weights_of_pool[one.name] for one in self.bench.pool
         }
-        rule = FingerprintRule(
-            method=WEIGHTS, of_a_kind=self.bench.size.pool, classes=CARD.classes,
-            pool_sha256=digest(self.references.values()),
-        )  # fmt: skip
+        rule = self._rule(method)
         found = compare_weights(self.made.tensors(), suspect.tensors())
         nonce = _seed(str(self.number), suspect.name, WEIGHTS)
         return _told(method.name, decide(rule, found.score, scored(scores, nonce)), 0)
+
+    def _rule(self, method: Method, probes: int = PROBES) -> FingerprintRule:
+        return FingerprintRule(
+            method=method.method, of_a_kind=self.bench.size.pool, probes=probes,
+            pool_sha256=digest(self.references.values()), variant=method.variant,
+            kernel=method.kernel, classes=CARD.classes,
+        )  # fmt: skip
+
+    def _shown_the_style(self, method: Method, suspect: Made) -> _Verdict:
+        if suspect.card.classes != CARD.classes:
+            return _Verdict(method.name, DOES_NOT_APPLY)
+        nonce = _seed(str(self.number), suspect.name, FEATURE)
+        key = subkey(nonce, binding=b"", scheme=FEATURE, purpose="probes")
+        chosen = np.array(permutation(key, CANDIDATES)[:STYLED_PROBES], np.int64)
+        probes, models = self.bench.makers.asked[chosen], [suspect, *self.bench.pool]
+        wrong = Style.control(self.style.parameters, nonce)(probes.images)
+        plain = [self._seen(one, STYLE_PLAIN)[chosen] for one in models]
+        styled = [self._seen(one, STYLE_SHOWN)[chosen] for one in models]
+        control = [self._under(nonce, one, wrong) for one in models]
+        score, *pool = style_scores(probes.labels, plain, styled, method.access)
+        apart, *apart_pool = style_scores(probes.labels, plain, control, method.access)
+        right = min(
+            float((as_shown(answers[0], method.access).argmax(1) == probes.labels).mean())
+            for answers in (plain, styled)
+        )
+        decision = decide(
+            self._rule(method, STYLED_PROBES), score, self._scored(pool, nonce),
+            answered=STYLED_PROBES, access=str(method.access),
+            classes_seen=len(set(plain[0].argmax(1).tolist())),
+            control=(apart, self._scored(apart_pool, nonce)), right=right,
+        )  # fmt: skip
+        return _told(method.name, decision, 3 * STYLED_PROBES)
+
+    def _leaned(self, method: Method, suspect: Made) -> _Verdict:
+        if suspect.card.classes != CARD.classes:
+            return _Verdict(method.name, DOES_NOT_APPLY)
+        own = self._signs(self.styled)
+        score = gradient_score(own, self._signs(suspect))
+        pool = [gradient_score(own, self._signs(one)) for one in self.bench.pool]
+        nonce = _seed(str(self.number), suspect.name, FEATURE_GRADIENTS)
+        decision = decide(
+            self._rule(method, STYLED_PROBES), score, self._scored(pool, nonce),
+            answered=STYLED_PROBES,
+            classes_seen=CARD.classes,
+        )  # fmt: skip
+        return _told(method.name, decision, 0)
+
+    def _scored(self, scores: Sequence[float], nonce: bytes) -> Any:
+        return scored(dict(zip(self.references.values(), scores, strict=True)), nonce)
+
+    def _seen(self, made: Made, shown: str) -> npt.NDArray[np.float64]:
+        """What a model says to all images that a run may draw, plain or in the owner's style."""
+        if (made.name, shown) not in self._said:
+            images = self.bench.makers.asked.images[:CANDIDATES]
+            given = self.style(images) if shown == STYLE_SHOWN else images
+            self._said[made.name, shown] = np.round(made(given), 6)
+        return self._said[made.name, shown]
+
+    def _under(self, nonce: bytes, made: Made, wrong: Any) -> npt.NDArray[np.float64]:
+        """What a model says in one run's wrong style; the next run has another."""
+        if self._wrong[0] != nonce:
+            self._wrong = nonce, {}
+        if made.name not in self._wrong[1]:
+            self._wrong[1][made.name] = np.round(made(wrong), 6)
+        return self._wrong[1][made.name]
+
+    def _signs(self, made: Made) -> Any:
+        if made.name not in self._leans:
+            probes = self.bench.makers.asked[:STYLED_PROBES]
+            styled = self.style(probes.images)
+            self._leans[made.name] = gradient_signs(made.model, made.card, styled, probes.labels)
+        return self._leans[made.name]
 
     @cached_property
     def _weights_of_pool(self) -> dict[str, float | None]:
