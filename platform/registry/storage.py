@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from spellmark.errors import SpellmarkError
 from spellmark.model_files.hashing import BackgroundSha256
 
 CHUNK = 1 << 20
+# Bytes of an upload after which the disk is asked to write what has come.
+SYNC_EVERY = 1 << 24
 
 
 class StorageError(SpellmarkError):
@@ -41,16 +44,26 @@ def receive(chunks: Iterable[bytes], *, expected_size: int | None = None) -> Ite
         _check_limit(expected_size)  # before the bytes move
     folder = settings.STORAGE / "incoming"
     folder.mkdir(parents=True, exist_ok=True)
-    digest, size = BackgroundSha256(), 0
-    with digest, tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+    digest, size, synced = BackgroundSha256(), 0, 0
+    with (
+        digest,
+        tempfile.NamedTemporaryFile(dir=folder, delete=False) as file,
+        ThreadPoolExecutor(1) as disk,
+    ):
         path = Path(file.name)
+        # The disk works while more comes in, so that little is left to wait for at the end.
+        syncing = disk.submit(int)
         try:
             for chunk in chunks:
                 size += len(chunk)
                 _check_limit(size)
                 digest.update(chunk)
                 file.write(chunk)
+                if size - synced >= SYNC_EVERY and syncing.done():
+                    syncing.result()  # an error of the disk is told once
+                    synced, syncing = size, disk.submit(os.fdatasync, file.fileno())
             file.flush()
+            syncing.result()
             os.fsync(file.fileno())
             if expected_size is not None and size != expected_size:
                 raise StorageError(

@@ -152,13 +152,15 @@ def reference_record(
         )
 
 
-def check_able(accuracies: Iterable[float | None], owners: float) -> None:
-    """Raise PoolError where a trained reference is too weak to stand for innocents.
+def is_able(accuracy: float | None, owners: float) -> bool:
+    """Whether a reference may stand for innocents, by both models' accuracy on the same images."""
+    return (accuracy or 0.0) >= LEAST_OF_OWNERS * owners
 
-    owners: the accuracy of the owner's model on the same images.
-    """
+
+def check_able(accuracies: Iterable[float | None], owners: float) -> None:
+    """Raise PoolError where a trained reference is too weak beside the owner's model."""
     lowest = min((one or 0.0 for one in accuracies), default=1.0)
-    if lowest < LEAST_OF_OWNERS * owners:
+    if not is_able(lowest, owners):
         raise PoolError(
             f"A model of the null pool is right on {lowest:.1%} of the test images, the owner's on "
             f"{owners:.1%}: an able innocent would stand out among such like a copy.",
@@ -193,10 +195,8 @@ def pool_of(
         same = (theirs.architecture, theirs.config) == (card.architecture, card.config)
         if row.sha256 in own or not _takes_the_same(theirs, card) or (comparable and not same):
             continue
-        is_weak = row.version_id is None and (row.accuracy or 0.0) < LEAST_OF_OWNERS * best.get(
-            row.dataset, 0.0
-        )
-        source = null_pool.WEAK if is_weak and row.source == null_pool.TRAINED else row.source
+        able = row.version_id is not None or is_able(row.accuracy, best.get(row.dataset, 0.0))
+        source = row.source if able or row.source != null_pool.TRAINED else null_pool.WEAK
         kind = _kind_seen(row, dataset, same)
         pool[null_pool.Reference(kind, row.sha256, source)] = row
     return pool

@@ -90,7 +90,7 @@ def suspect_of(actor, model, tmp_path, name):
 
 def grown(actor, version):
     job = references.pool_grow(
-        actor=actor, version=version, dataset="small", images=600, of_a_kind=OF_A_KIND, epochs=20
+        actor=actor, version=version, dataset="small", images=600, of_a_kind=OF_A_KIND, epochs=30
     )
     tasks.run_job(str(job.id))
     job.refresh_from_db()
@@ -152,6 +152,16 @@ def test_copies_are_told_from_innocents_by_every_fingerprint(alice_actor, tmp_pa
     assert run.verdict != "match"
     assert run.findings["relation"] == "independent"
 
+    # Had the pool been weak, the run would not have begun.
+    Reference.objects.filter(number=0).update(accuracy=0.1)
+    run = fingerprints.fingerprint_run_create(
+        actor=alice_actor, suspect=innocent, version=version, dataset="small", method="weights"
+    )
+    tasks.run_job(str(run.job_id))
+    run.refresh_from_db()
+    assert (run.verdict, run.job.state) == ("", Job.State.FAILED)
+    assert "would stand out among such like a copy" in run.job.error
+
 
 def test_a_lost_worker_trains_no_model_twice(alice_actor, tmp_path, monkeypatch):
     version = version_of(alice_actor, fresh(CARD, 0), tmp_path)
@@ -175,6 +185,18 @@ def test_a_lost_worker_trains_no_model_twice(alice_actor, tmp_path, monkeypatch)
     assert job.state == Job.State.SUCCEEDED, job.error
     assert sorted(Reference.objects.values_list("number", flat=True)) == list(range(6))
     assert len(calls) == 3 + 4
+
+
+def test_weak_models_are_left_out(alice_actor, tmp_path):
+    version = version_of(alice_actor, trained(0), tmp_path)
+    job = references.pool_grow(
+        actor=alice_actor, version=version, dataset="small", images=20, of_a_kind=1, epochs=1
+    )
+    tasks.run_job(str(job.id))
+    job.refresh_from_db()
+    assert job.state == Job.State.FAILED
+    assert "No model came near the owner's" in job.error
+    assert not Reference.objects.exists()
 
 
 def test_the_plan_mixes_kinds_and_architectures():

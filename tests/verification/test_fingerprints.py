@@ -10,13 +10,21 @@ from accounts.actors import ForbiddenError
 from ledger.selectors import trust
 from spellmark.certificates.verify import verify_files
 from spellmark.evidence.fingerprint_rule import FingerprintRuleError
-from spellmark.evidence.null_pool import OTHER_DATA, SAME_ARCHITECTURE, SAME_DATA, TEST
+from spellmark.evidence.null_pool import (
+    OTHER_DATA,
+    SAME_ARCHITECTURE,
+    SAME_DATA,
+    TEST,
+    TRAINED,
+    WEAK,
+)
 from tests import factories
 from verification.fingerprints import fingerprint_rule_for, next_best
 from verification.models import Reference, Run
 from verification.plots import LEFT, RIGHT, run_plot, run_plot_text
 from verification.references import (
     PoolError,
+    check_able,
     fewest_of_a_kind,
     pool_grow,
     pool_of,
@@ -72,6 +80,29 @@ def test_a_pool_stands_against_its_version_or_all_that_take_such_images(alice_ac
         uploaded(alice_actor, version, card=wide)
     uploaded(alice_actor, card=wide, name="larger")
     assert len(pool_of(version, DATA)) == 4
+
+
+def test_weak_models_of_another_versions_pool_count_only_against_a_claim(alice_actor, version):
+    weak = factories.reference_pool(alice_actor, version, of_a_kind=1)
+    Reference.objects.update(version=None, accuracy=0.6)
+    another = factories.published_version(alice_actor, name="wren")
+    assert {one.source for one in pool_of(another, DATA)} == {TRAINED}
+    factories.reference_pool(alice_actor, another, of_a_kind=2)
+    found = {row.id: one.source for one, row in pool_of(another, DATA).items()}
+    assert {found[row.id] for row in weak} == {WEAK}
+    assert fewest_of_a_kind(pool_of(another, DATA)) == 2
+    # Those of a version's own were measured beside its model.
+    Reference.objects.filter(id=weak[0].id).update(version=another)
+    found = {row.id: one.source for one, row in pool_of(another, DATA).items()}
+    assert found[weak[0].id] == TRAINED
+
+
+def test_a_pool_that_is_too_weak_beside_the_owners_model_is_refused():
+    check_able([0.8, 0.9], 0.88)
+    check_able([], 0.88)
+    for weak in (0.78, None):
+        with pytest.raises(PoolError, match="would stand out among such like a copy"):
+            check_able([0.9, weak], 0.88)
 
 
 def test_a_model_stands_in_the_pool_once_and_the_owners_own_never(alice_actor, version):

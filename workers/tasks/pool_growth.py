@@ -19,8 +19,10 @@ from tasks.work import Work
 from verification.fingerprints import run_pool
 from verification.models import Reference, Run
 from verification.references import (
+    PoolError,
     card_of_version,
     check_able,
+    is_able,
     pool_finish,
     reference_card,
     reference_record,
@@ -65,6 +67,11 @@ def run(work: Work) -> None:
             if one.number not in kept:
                 _train(work, one, data, len(plan), scratch, owners)
         work.check()
+        if not Reference.objects.filter(job=work.job).exists():
+            raise PoolError(
+                f"No model came near the owner's, which is right on {owners:.1%} of the images.",
+                hint="Train them in more epochs, or on as many images as the owner's model.",
+            )
         pool_finish(job=work.job)
 
 
@@ -131,7 +138,10 @@ def _train(
     )  # fmt: skip
     half = _measured_on(data)
     right = accuracy(model, one.card, half.images, half.labels)
-    check_able([right], owners)
+    told = f"model {one.number + 1}, {one.kind}, {one.card.architecture}: right on {right:.1%}"
+    if not is_able(right, owners):
+        work.log(f"{told}, too little beside {owners:.1%}: left out")
+        return
     file = scratch / "reference.safetensors"
     weights.save(model, one.card, file)
     reference_record(
@@ -142,7 +152,7 @@ def _train(
         },
     )  # fmt: skip
     checkpoint.unlink(missing_ok=True)
-    work.log(f"model {one.number + 1}, {one.kind}, {one.card.architecture}: right on {right:.1%}")
+    work.log(told)
 
 
 def _other(card: ModelCard, turn: int) -> ModelCard:

@@ -4,11 +4,13 @@ import argparse
 import getpass
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spellmark.commands import OK
 from spellmark.errors import SpellmarkError
-from spellmark.secrets import KeyFile
+
+if TYPE_CHECKING:
+    from spellmark.secrets import KeyFile
 
 LOCK, GUARD, TRIGGER = "key-lock", "dynamic-watermark", "trigger-watermark"
 FEATURE = "external-feature"
@@ -102,7 +104,8 @@ def _keygen(options: argparse.Namespace) -> int:
     return OK
 
 
-def _guard_key(options: argparse.Namespace) -> KeyFile:
+def _guard_key(options: argparse.Namespace) -> "KeyFile":
+    from spellmark.secrets import KeyFile
     from spellmark.watermarks.dynamic.parameters import SCHEME, MarkParameters, recommended
 
     classes = options.classes
@@ -117,7 +120,8 @@ def _guard_key(options: argparse.Namespace) -> KeyFile:
     return KeyFile.generate(SCHEME, parameters.as_dict())
 
 
-def _trigger_key(options: argparse.Namespace) -> KeyFile:
+def _trigger_key(options: argparse.Namespace) -> "KeyFile":
+    from spellmark.secrets import KeyFile
     from spellmark.watermarks.trigger.parameters import SCHEME, TriggerParameters, recommended
 
     height, width, channels, classes, _ = _image(options)
@@ -126,7 +130,8 @@ def _trigger_key(options: argparse.Namespace) -> KeyFile:
     return KeyFile.generate(SCHEME, parameters.as_dict())
 
 
-def _feature_key(options: argparse.Namespace) -> KeyFile:
+def _feature_key(options: argparse.Namespace) -> "KeyFile":
+    from spellmark.secrets import KeyFile
     from spellmark.watermarks.external_feature.parameters import (
         SCHEME,
         FeatureParameters,
@@ -139,13 +144,14 @@ def _feature_key(options: argparse.Namespace) -> KeyFile:
     return KeyFile.generate(SCHEME, parameters.as_dict())
 
 
-def _lock_key(options: argparse.Namespace) -> KeyFile:
+def _lock_key(options: argparse.Namespace) -> "KeyFile":
     from spellmark.locks.key_lock.parameters import (
         SCHEME,
         LockParameters,
         default_parameters,
         lock_geometry,
     )
+    from spellmark.secrets import KeyFile
 
     height, width, channels, classes, architecture = _image(options)
     values = default_parameters(height, width, channels, classes).as_dict()
@@ -188,6 +194,7 @@ def _spell(options: argparse.Namespace) -> int:
         PromptLockParameters,
     )
     from spellmark.locks.prompt_lock.public_editor import PUBLIC
+    from spellmark.secrets import KeyFile
 
     # Never an argument: those stand in the shell's history and in the list of processes.
     text = getpass.getpass("The spell: ")
@@ -211,6 +218,8 @@ def _spell(options: argparse.Namespace) -> int:
 
 
 def _commit(options: argparse.Namespace) -> int:
+    from spellmark.secrets import KeyFile
+
     key = KeyFile.load(options.file)
     print(
         json.dumps(

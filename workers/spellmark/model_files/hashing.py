@@ -1,6 +1,7 @@
 """Digests of large files, computed by several threads: hashlib lets go of the interpreter."""
 
 import hashlib
+import mmap
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from threading import Thread
 
 from spellmark.errors import SpellmarkError
 
-CHUNK = 1 << 20
+CHUNK = 1 << 21
 IGNORED = (".git", ".gitattributes", ".github", ".gitignore")
 """What lies beside a model in a repository and is no part of it."""
 
@@ -112,15 +113,20 @@ def shard_digest(path: Path, start: int, end: int | None) -> str:
     Raises HashingError for a file that ends before.
     """
     digest = hashlib.sha256()
-    # One buffer for the whole file: as large as a processor's cache holds.
-    view = memoryview(bytearray(CHUNK))
-    with path.open("rb", buffering=0) as file:
+    # Two buffers, one read into while the other is hashed. Whole pages: the kernel copies into
+    # memory that begins within one at half the speed.
+    views = [memoryview(mmap.mmap(-1, CHUNK)) for _ in range(2)]
+    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as reader:
         file.seek(start)
         left = (path.stat().st_size if end is None else end) - start
+        coming = reader.submit(file.readinto, views[0][:left])
         while left:
-            count = file.readinto(view[: min(left, CHUNK)])
+            count = coming.result()
             if not count:
                 raise HashingError(f"{path} changed while it was read.", hint="Try again.")
-            digest.update(view[:count])
             left -= count
+            read = views[0][:count]
+            views.reverse()
+            coming = reader.submit(file.readinto, views[0][:left])
+            digest.update(read)
     return digest.hexdigest()
