@@ -218,7 +218,8 @@ def trust() -> Trust:
             public = keys.load_public_p256(key.public_pem)
             certificate_keys.append(CertificateKey(public, key.valid_from, key.valid_until))
         elif key.purpose == SigningKey.Purpose.LOG:
-            log_keys.append(LogKey(settings.LOG_ORIGIN, key_verifier(key)))
+            verifier = key_verifier(key)
+            log_keys.append(LogKey(settings.LOG_ORIGIN, verifier, key.valid_from, key.valid_until))
     return Trust(tuple(certificate_keys), tuple(log_keys), settings.TIMESTAMP_AUTHORITIES)
 
 
