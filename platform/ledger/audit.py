@@ -1,5 +1,6 @@
 """The log recomputed from its entries, and compared with what others have seen of it."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,25 +8,36 @@ from itertools import pairwise
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 
 from ledger.keys import certificate_key, log_signers
-from ledger.locks import PUBLISHER_LOCK, SEQUENCER_LOCK
+from ledger.locks import SEQUENCER_LOCK
 from ledger.models import Certificate, Checkpoint, Entry, QueuedEntry, SigningKey
-from ledger.selectors import log_size, log_verifiers, nodes_get, policy, trust
+from ledger.selectors import (
+    checkpoint_latest,
+    log_size,
+    log_verifiers,
+    nodes_get,
+    policy,
+    trust,
+)
 from ledger.tiles import exported_checkpoint, tile_store
 from ledger.witnesses import WitnessError, latest_cosigned
 from spellmark.certificates import checkpoints, keys, merkle, notes
 from spellmark.certificates.certificate import loads
 from spellmark.certificates.dsse import Envelope
-from spellmark.certificates.entries import certificate_digest, certificate_entry
+from spellmark.certificates.entries import certificate_digest, certificate_entry, certificate_in
 from spellmark.certificates.errors import FormatError, VerificationError
 from spellmark.certificates.policy import Policy
-from spellmark.certificates.statements import Revocation, parse, subjects_of
+from spellmark.certificates.statements import Revocation, kind_of, parse, subjects_of
 from spellmark.certificates.timestamps import CLOCK_SKEW
 from spellmark.certificates.trust import Trust
 from spellmark.errors import SpellmarkError
 
 CHUNK = 4096
+# Time enough for a publisher whose witnesses are slow.
+PATIENCE_SECONDS = 30.0
+LOOK_SECONDS = 0.05
 
 
 class LogFault(SpellmarkError):  # noqa: N818 - what was found, rather than what went wrong
@@ -75,14 +87,13 @@ def audit_log(*, seen: Sequence[Seen] = (), trusted: Trust | None = None) -> Aud
                 )
         _check_tree(size, claims)
         _check_extra_nodes(size)
-        last = Checkpoint.objects.order_by("-size").first()
-        if size and (last is None or last.size != size):
-            first = last.size if last else 0
+        if (covered := _covered()) != size:
             raise _fault(
-                f"The entries from {first} on are under no checkpoint: either the sequencer stands"
-                " still, or checkpoints were taken out"
+                f"The entries from {covered} on are under no checkpoint: either the sequencer"
+                " stands still or lacks its witnesses, or checkpoints were taken out"
             )
         _check_certificates()
+        _check_missing_certificates()
     return Audit(size, [one.where for one in known], silent)
 
 
@@ -151,24 +162,35 @@ def _seen_elsewhere() -> tuple[list[Seen], list[str]]:
 
 @contextmanager
 def _standing_still() -> Iterator[None]:
-    """One state of the database to look at, taken while nothing was half done."""
+    """One state of the database to look at, taken while nothing was half done.
+
+    The sequencer's lock keeps entries out of the tree, not out of the queue: nobody's transaction
+    waits. The publisher goes on, so that soon a checkpoint is over all that was integrated.
+    """
     if connection.in_atomic_block:
         yield
         return
     with connection.cursor() as cursor:
-        for lock in (PUBLISHER_LOCK, SEQUENCER_LOCK):
-            cursor.execute("SELECT pg_advisory_lock(%s)", [lock])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [SEQUENCER_LOCK])
         try:
+            patience = time.monotonic() + PATIENCE_SECONDS
+            while _covered() < log_size() and time.monotonic() < patience:
+                time.sleep(LOOK_SECONDS)
             with transaction.atomic():
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                # The first query fixes what the transaction sees; then the others may go on.
+                # The first query fixes what the transaction sees; then the sequencer may go on.
                 log_size()
-                for lock in (PUBLISHER_LOCK, SEQUENCER_LOCK):
-                    cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [SEQUENCER_LOCK])
                 yield
         except BaseException:
             cursor.execute("SELECT pg_advisory_unlock_all()")
             raise
+
+
+def _covered() -> int:
+    """How many entries the newest checkpoint covers."""
+    latest = checkpoint_latest()
+    return latest.size if latest else 0
 
 
 def _check_keys(trusted: Trust | None) -> None:
@@ -293,13 +315,34 @@ def _check_certificates() -> None:
         except FormatError as error:
             raise _fault(f"Certificate {certificate.id} was changed: {error}") from None
         _check_place(certificate, envelope)
+        if certificate.kind != (kind := kind_of(statement)):
+            raise _fault(
+                f"Certificate {certificate.id} is a {kind}, but is kept as a {certificate.kind}"
+            )
         told = {subject.name: subject.digest for subject in certificate.subjects.all()}
         if told != subjects_of(envelope.payload):
             raise _fault(f"Certificate {certificate.id} is kept under subjects that it has not")
         withdrawn = statement.certificate_digest if isinstance(statement, Revocation) else None
         row = getattr(certificate, "revokes", None)
+        if withdrawn and row is None:
+            raise _fault(
+                f"Certificate {certificate.id} revokes another one, but its row that says so is"
+                " missing: the revocation was hidden"
+            )
         if (row.certificate.digest if row else None) != withdrawn:
             raise _fault(f"What certificate {certificate.id} revokes was changed")
+
+
+def _check_missing_certificates() -> None:
+    """Whatever certificate the log names is still there: a revocation, too, is one."""
+    kept = Certificate.objects.filter(leaf_hash=OuterRef("leaf_hash"))
+    others = Entry.objects.filter(~Exists(kept)).order_by("index")
+    for index, body in others.values_list("index", "body").iterator(chunk_size=CHUNK):
+        if digest := certificate_in(bytes(body)):
+            raise _fault(
+                f"Entry {index} is of the certificate {digest[:16]}…, which is missing: it was"
+                " deleted"
+            )
 
 
 def _check_place(certificate: Certificate, envelope: Envelope) -> None:

@@ -61,7 +61,8 @@ def certificate_genuine(certificate: Certificate) -> Genuine:
     if certificate_digest(envelope) != certificate.digest:
         raise VerificationError("The certificate is kept under the digest of another one.")
     proof, logged = certificate_proof(certificate), certificate_entry(envelope)
-    tlog_proof.verify(proof, logged, trusted.logs())
+    logs = trusted.logs(statement.stated_at)
+    tlog_proof.verify(proof, logged, logs)
     entry = Entry.objects.get(index=proof.index)
     if entry.integrated_at < statement.stated_at - timestamps.CLOCK_SKEW:
         raise VerificationError("The certificate stands in the log before it says it was made.")
@@ -71,7 +72,7 @@ def certificate_genuine(certificate: Certificate) -> Genuine:
         index=proof.index,
         logged_at=entry.integrated_at,
         stamped_at=stamped_at(file),
-        cosigned_at=_cosigned_at(proof.index, logged, trusted.logs()),
+        cosigned_at=_cosigned_at(proof.index, logged, logs),
         revoked=revocation_of(certificate) is not None,
     )
 

@@ -3,10 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ledger.models import Certificate, Revocation
-from ledger.selectors import certificate_entry_of, checkpoint_latest, entry_proof
-from spellmark.certificates.encoding import to_json
-from spellmark.certificates.entries import CERTIFICATE_KIND
+from ledger.models import Certificate
+from ledger.selectors import certificate_entries, checkpoint_latest, entry_proofs
 
 MAX_FOUND = 100
 
@@ -18,31 +16,37 @@ def digest_facts(digests: Iterable[str]) -> list[dict[str, Any]]:
     says is not told here, neither who holds it: only its kind, its place and whether it was
     revoked. What still waits for its place in the log is not yet known.
     """
-    wanted = set(digests)
-    found: dict[Any, tuple[Certificate, str]] = {}
-    for certificate in Certificate.objects.filter(digest__in=wanted)[:MAX_FOUND]:
-        found[certificate.id] = (certificate, "certificate")
-    about = Certificate.objects.filter(subjects__digest__in=wanted)
-    for certificate in about.order_by("created_at").prefetch_related("subjects")[:MAX_FOUND]:
-        names = [one.name for one in certificate.subjects.all() if one.digest in wanted]
-        found.setdefault(certificate.id, (certificate, names[0]))
-    facts = [_facts(certificate, role) for certificate, role in found.values()]
-    return sorted((fact for fact in facts if fact), key=lambda fact: fact["log_index"])[:MAX_FOUND]
+    checkpoint = checkpoint_latest()
+    if checkpoint is None:
+        return []
+    found = _find(set(digests))
+    by = {one.id: one.revocation.by for one, _ in found if hasattr(one, "revocation")}
+    entries = certificate_entries([*(one for one, _ in found), *by.values()], checkpoint)
+    logged = [(one, role, entries[one.id]) for one, role in found if one.id in entries]
+    logged = sorted(logged, key=lambda place: place[2].index)[:MAX_FOUND]
+    proofs = entry_proofs((entry.index for _, _, entry in logged), checkpoint)
+    revoked = {id_: entries[one.id].index for id_, one in by.items() if one.id in entries}
+    return [
+        {
+            "role": role,
+            "kind": certificate.kind,
+            "certificate_sha256": certificate.digest,
+            "log_index": entry.index,
+            "logged_at": entry.integrated_at,
+            "entry": bytes(entry.body).decode(),
+            "proof": proofs[entry.index].dumps().decode(),
+            "revoked_by_log_index": revoked.get(certificate.id),
+        }
+        for certificate, role, entry in logged
+    ]
 
 
-def _facts(certificate: Certificate, role: str) -> dict[str, Any] | None:
-    entry, checkpoint = certificate_entry_of(certificate), checkpoint_latest()
-    if entry is None or checkpoint is None:
-        return None
-    revocation = Revocation.objects.filter(certificate=certificate).select_related("by").first()
-    by = certificate_entry_of(revocation.by) if revocation else None
-    return {
-        "role": role,
-        "kind": certificate.kind,
-        "certificate_sha256": certificate.digest,
-        "log_index": entry.index,
-        "logged_at": entry.integrated_at,
-        "entry": to_json({"kind": CERTIFICATE_KIND, "sha256": certificate.digest}).decode(),
-        "proof": entry_proof(entry.index, checkpoint).dumps().decode(),
-        "revoked_by_log_index": by.index if by else None,
-    }
+def _find(wanted: set[str]) -> list[tuple[Certificate, str]]:
+    """The certificates that the digests lead to, each with what the digest is to it."""
+    rows = Certificate.objects.select_related("revocation__by")
+    found = {one.id: (one, "certificate") for one in rows.filter(digest__in=wanted)[:MAX_FOUND]}
+    about = rows.filter(subjects__digest__in=wanted).order_by("created_at")
+    for one in about.prefetch_related("subjects")[:MAX_FOUND]:
+        names = [subject.name for subject in one.subjects.all() if subject.digest in wanted]
+        found.setdefault(one.id, (one, names[0]))
+    return list(found.values())

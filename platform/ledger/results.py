@@ -4,8 +4,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from ledger.keys import certificate_key
-from ledger.models import Certificate, Revocation
-from ledger.selectors import certificate_proof, certificate_statement
+from ledger.models import Certificate
+from ledger.selectors import certificate_proof, certificate_statement, revocation_of
 from spellmark.certificates import svr
 from spellmark.errors import SpellmarkError
 
@@ -19,7 +19,7 @@ def certificate_result(certificate: Certificate) -> bytes:
 
     Raises ResultError for a revoked certificate, NotYetLoggedError, FormatError.
     """
-    if Revocation.objects.filter(certificate=certificate).exists():
+    if revocation_of(certificate) is not None:
         raise ResultError("This certificate is revoked.", hint="Ask for the one that replaces it.")
     certificate_proof(certificate)  # what is not in the log yet is no result
     statement = certificate_statement(certificate)

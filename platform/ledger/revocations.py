@@ -49,10 +49,9 @@ def certificate_revoke(
     return by
 
 
-def is_revocable(certificate: Certificate) -> bool:
-    """Whether the certificate can still be withdrawn by those whose it is."""
-    is_revoked = Revocation.objects.filter(certificate=certificate).exists()
-    return certificate.kind != REVOCATION and not is_revoked
+def is_revocable(certificate: Certificate, revocation: Revocation | None) -> bool:
+    """Whether those whose it is can still withdraw it, given what has withdrawn it already."""
+    return certificate.kind != REVOCATION and revocation is None
 
 
 def _check(

@@ -6,7 +6,6 @@ The log itself is public within the installation; certificates belong to organis
 import dataclasses
 import uuid
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -71,7 +70,18 @@ def certificate_list(*, organisation_id: uuid.UUID) -> QuerySet[Certificate]:
 
 def certificate_entry_of(certificate: Certificate) -> Entry | None:
     """The certificate's place in the log, or None while it waits."""
-    return entry_list().filter(leaf_hash=bytes(certificate.leaf_hash)).last()
+    return certificate_entries([certificate], checkpoint_latest()).get(certificate.id)
+
+
+def certificate_entries(
+    certificates: Iterable[Certificate], checkpoint: Checkpoint | None
+) -> dict[uuid.UUID, Entry]:
+    """The places under a checkpoint of those that are there, by certificate, in one query."""
+    ids = {bytes(one.leaf_hash): one.id for one in certificates}
+    rows = Entry.objects.filter(index__lt=checkpoint.size if checkpoint else 0)
+    # Of two equal entries the first one stays.
+    found = rows.filter(leaf_hash__in=list(ids)).order_by("-index")
+    return {ids[bytes(entry.leaf_hash)]: entry for entry in found}
 
 
 def certificate_statement(certificate: Certificate) -> Statement:
@@ -81,12 +91,22 @@ def certificate_statement(certificate: Certificate) -> Statement:
 
 def certificate_proof(certificate: Certificate) -> TlogProof:
     """The proof that the certificate stands in the log. Raises NotYetLoggedError."""
-    entry, checkpoint = certificate_entry_of(certificate), checkpoint_latest()
-    if entry is None or checkpoint is None:
+    found = certificate_proofs([certificate])
+    if certificate.id not in found:
         raise NotYetLoggedError(
             "This certificate waits for its place in the log.", hint="Try again in a few seconds."
         )
-    return entry_proof(entry.index, checkpoint)
+    return found[certificate.id]
+
+
+def certificate_proofs(certificates: Iterable[Certificate]) -> dict[uuid.UUID, TlogProof]:
+    """The proofs of those that stand in the log, by certificate, in three queries."""
+    checkpoint = checkpoint_latest()
+    if checkpoint is None:
+        return {}
+    entries = certificate_entries(certificates, checkpoint)
+    proofs = entry_proofs((entry.index for entry in entries.values()), checkpoint)
+    return {id_: proofs[entry.index] for id_, entry in entries.items()}
 
 
 def certificate_bundle(certificate: Certificate) -> Bundle:
@@ -108,7 +128,9 @@ def certificate_file(certificate: Certificate) -> bytes:
 def certificate_revocations(certificate: Certificate) -> bytes | None:
     """The list of this certificate's revocation, or None for one that holds."""
     found = revocation_of(certificate)
-    return revocations.dumps([_revoked(found)]) if found else None
+    if found is None:
+        return None
+    return revocations.dumps([_revoked(found.by, certificate_proof(found.by))])
 
 
 def revocation_of(certificate: Certificate) -> Revocation | None:
@@ -124,21 +146,29 @@ def succession_of(keyid: str) -> Certificate | None:
 def revocation_list() -> bytes:
     """The list of all revocations that stand in the log, for verifiers."""
     rows = Revocation.objects.select_related("by").order_by("by__created_at")
-    logged = []
-    for row in rows:
-        with suppress(NotYetLoggedError):
-            logged.append(_revoked(row))
-    return revocations.dumps(logged)
+    listed = [row.by for row in rows]
+    proofs = certificate_proofs(listed)
+    return revocations.dumps([_revoked(by, proofs[by.id]) for by in listed if by.id in proofs])
 
 
-def _revoked(row: Revocation) -> revocations.Revoked:
-    return revocations.Revoked(bytes(row.by.body), certificate_proof(row.by).dumps())
+def _revoked(by: Certificate, proof: TlogProof) -> revocations.Revoked:
+    return revocations.Revoked(bytes(by.body), proof.dumps())
 
 
 def entry_proof(index: int, checkpoint: Checkpoint) -> TlogProof:
     """The proof that the entry at `index` is under the checkpoint."""
-    hashes = inclusion_proof(index, checkpoint.size)
-    return TlogProof(index, tuple(hashes), bytes(checkpoint.note))
+    return entry_proofs([index], checkpoint)[index]
+
+
+def entry_proofs(indexes: Iterable[int], checkpoint: Checkpoint) -> dict[int, TlogProof]:
+    """The proofs that entries are under the checkpoint, by index, in one query."""
+    size, wanted = checkpoint.size, list(indexes)
+    nodes = {node for index in wanted for node in merkle.inclusion_nodes(index, size)}
+    read, note = merkle.reader(nodes_get(nodes)), bytes(checkpoint.note)
+    return {
+        index: TlogProof(index, tuple(merkle.inclusion_proof(index, size, read)), note)
+        for index in wanted
+    }
 
 
 def inclusion_proof(index: int, size: int) -> list[bytes]:
@@ -188,7 +218,8 @@ def trust() -> Trust:
             public = keys.load_public_p256(key.public_pem)
             certificate_keys.append(CertificateKey(public, key.valid_from, key.valid_until))
         elif key.purpose == SigningKey.Purpose.LOG:
-            log_keys.append(LogKey(settings.LOG_ORIGIN, key_verifier(key)))
+            verifier = key_verifier(key)
+            log_keys.append(LogKey(settings.LOG_ORIGIN, verifier, key.valid_from, key.valid_until))
     return Trust(tuple(certificate_keys), tuple(log_keys), settings.TIMESTAMP_AUTHORITIES)
 
 

@@ -11,7 +11,6 @@ from django.conf import settings
 
 from ledger.selectors import consistency_proof
 from spellmark.certificates import checkpoints, notes
-from spellmark.certificates.encoding import to_base64
 from spellmark.certificates.errors import FormatError, VerificationError
 from spellmark.certificates.notes import Verifier
 from spellmark.certificates.policy import Policy
@@ -135,11 +134,7 @@ def _lines(note: bytes, answer: bytes, verifiers: Sequence[Verifier]) -> list[by
     if parsed.text != notes.parse(note).text:
         return []
     keys = {(verifier.name, verifier.key_id) for verifier in found}
-    return [
-        f"— {s.name} {to_base64(s.key_id + s.signature)}\n".encode()
-        for s in parsed.signatures
-        if (s.name, s.key_id) in keys
-    ]
+    return [s.line() for s in parsed.signatures if (s.name, s.key_id) in keys]
 
 
 @cache

@@ -106,8 +106,8 @@ def _show(
     certificate: Certificate,
     form: RevocationForm | None = None,
 ) -> HttpResponse:
-    statement = certificate_statement(certificate)
-    if form is None and actor.may(WRITE) and is_revocable(certificate):
+    statement, revocation = certificate_statement(certificate), revocation_of(certificate)
+    if form is None and actor.may(WRITE) and is_revocable(certificate, revocation):
         form = RevocationForm(successors=_successors(actor, certificate))
     envelope = loads(bytes(certificate.body))
     context = {
@@ -117,7 +117,7 @@ def _show(
         "entry": certificate_entry_of(certificate),
         "keyid": envelope.keyid,
         "kind": kind_of(statement),
-        "revocation": revocation_of(certificate),
+        "revocation": revocation,
         "revocation_form": form,
         "predicate_type": json.loads(envelope.payload)["predicateType"],
         "raw": json.dumps(json.loads(envelope.payload), indent=2, ensure_ascii=False),

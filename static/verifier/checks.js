@@ -1,7 +1,9 @@
 // All checks of an evidence bundle, by the names and in the order of `spellmark verify`.
 
 import { hex, parseJson, Refused, refuse, sha256, utf8 } from "./bytes.js";
-import { readCertificate, readRevocations, readStatement, readTrust } from "./documents.js";
+import {
+  importP256, readCertificate, readRevocations, readStatement, readTrust,
+} from "./documents.js";
 import { checkProof } from "./log.js";
 import { asksForWitnesses, checkQuorum, readPolicy } from "./policy.js";
 import { readBundle } from "./zip.js";
@@ -48,8 +50,8 @@ export async function verifyBundle(zip, trustFile, revocationsFile = null, polic
     return report.end(null);
   }
   await report.take("signature", () => checkSignature(envelope, trust));
-  const statement = await report.take("statement", () => {
-    const read = readStatement(envelope.payload);
+  const statement = await report.take("statement", async () => {
+    const read = await readStatement(envelope.payload);
     return [`It is a well-formed ${read.kind}.`, read];
   });
   if (statement) await report.take("validity", () => checkValidity(envelope, statement, trust));
@@ -97,8 +99,7 @@ class Report {
 async function checkSignature(envelope, trust) {
   const known = trust.keys.get(envelope.keyid);
   if (!known) refuse("The certificate was not signed by a trusted key.");
-  const algorithm = { name: "ECDSA", namedCurve: "P-256" };
-  const key = await crypto.subtle.importKey("spki", known.spki, algorithm, false, ["verify"]);
+  const key = await importP256(known.spki, "The certificate's key");
   const signature = fromDer(envelope.signature);
   const isTrue = signature !== null &&
     await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, signature, envelope.pae);
@@ -138,7 +139,8 @@ function checkValidity(envelope, statement, trust) {
 const isValidAt = (key, moment) => key.from <= moment && (key.until === null || moment <= key.until);
 
 async function checkLog(bundle, envelope, statement, trust) {
-  const { index, origin, size } = await checkProof(bundle.proof, envelope.entry, trust.logs);
+  const found = await checkProof(bundle.proof, envelope.entry, trust.logs, statement?.statedAt);
+  const { index, origin, size } = found;
   const registered = statement?.registrationIndex ?? null;
   if (registered !== null && BigInt(registered) >= index) {
     refuse(
@@ -184,7 +186,7 @@ async function checkRevocation(report, bundle, listed, envelope, trust) {
       if (!isValidAt(trust.keys.get(one.envelope.keyid), one.statement.statedAt)) {
         refuse("A revocation was signed by a key outside the key's time.");
       }
-      await checkProof(one.proof, one.envelope.entry, trust.logs);
+      await checkProof(one.proof, one.envelope.entry, trust.logs, one.statement.statedAt);
       const { replacedBy, stated, reason } = one.statement;
       const what = replacedBy === null ? "revoked" : `replaced by ${replacedBy.slice(0, 16)}…`;
       refuse(`The certificate was ${what} at ${stated}: ${reason}`);

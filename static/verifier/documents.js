@@ -68,14 +68,15 @@ function countTimestamps(material) {
   return found.length;
 }
 
-export function readStatement(payload) {
+export async function readStatement(payload) {
   const fields = new Fields(parseJson(payload, "The statement"), "The statement");
   fields.choice("_type", [STATEMENT_TYPE]);
   const kind = PREDICATE.exec(fields.text("predicateType"))?.[1];
   if (!kind) refuse("The statement is of no kind that is known here.");
   const subjects = readSubjects(fields, SUBJECTS[kind]);
   const predicate = fields.inner("predicate", "The statement's predicate");
-  return { kind, subjects, predicate: predicate.values, ...READERS[kind](predicate, subjects) };
+  const read = await READERS[kind](predicate, subjects);
+  return { kind, subjects, predicate: predicate.values, ...read };
 }
 
 function readSubjects(fields, names) {
@@ -112,8 +113,12 @@ const READERS = {
       reason, replacedBy, statedAt: fields.time("revokedAt"), stated: fields.text("revokedAt"),
     };
   },
-  succession(fields) {
-    fields.text("publicKey");
+  async succession(fields, subjects) {
+    const spki = fromPem(fields.text("publicKey"));
+    await importP256(spki, "The new key of the succession");
+    if (hex(await sha256(spki)) !== subjects.key) {
+      refuse("The succession names another key than the one it holds.");
+    }
     return { statedAt: fields.time("validFrom"), stated: fields.text("validFrom") };
   },
 };
@@ -152,6 +157,15 @@ function readVerdict(fields) {
   return { statedAt, stated: fields.text("finishedAt"), registrationIndex };
 }
 
+export async function importP256(spki, what) {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256" };
+  try {
+    return await crypto.subtle.importKey("spki", spki, algorithm, false, ["verify"]);
+  } catch {
+    return refuse(`${what} is not a P-256 key.`);
+  }
+}
+
 export async function readTrust(bytes) {
   const fields = new Fields(parseJson(bytes, "The trust file"), "The trust file");
   fields.choice("format", ["spellmark-trust/v1"]);
@@ -173,7 +187,7 @@ export async function readTrust(bytes) {
   const vkeys = new Set();
   for (const value of fields.array("logs")) {
     const log = new Fields(value, "A log of the trust file");
-    log.only(["origin", "vkey"]);
+    log.only(["origin", "vkey", "validFrom", "validUntil"]);
     const vkey = log.text("vkey");
     if (vkeys.has(vkey)) refuse("The trust file lists a log key twice.");
     vkeys.add(vkey);
@@ -181,9 +195,18 @@ export async function readTrust(bytes) {
     if (!LOG_KEY_KINDS.includes(key.kind)) {
       refuse("A log key of the trust file is a witness's, of the type 0x04.");
     }
-    logs.push({ origin: log.text("origin"), ...key });
+    logs.push({ origin: log.text("origin"), ...key, until: endOf(log) });
   }
   return { keys, logs, hasAuthorities: fields.has("timestampAuthorities") };
+}
+
+// With a beginning an end has to be written, were it as null.
+function endOf(log) {
+  if (log.has("validFrom") && !log.has("validUntil")) {
+    refuse("A log of the trust file lacks “validUntil”.");
+  }
+  log.orNull("time", "validFrom");
+  return log.orNull("time", "validUntil");
 }
 
 function fromPem(pem) {
@@ -201,7 +224,7 @@ export async function readRevocations(bytes) {
     const one = new Fields(value, "A revocation of the list");
     one.only(["certificate", "proof"]);
     const envelope = await certificateOf(one.object("certificate"));
-    const statement = readStatement(envelope.payload);
+    const statement = await readStatement(envelope.payload);
     if (statement.kind !== "revocation") {
       refuse("The list of revocations holds something that is none.");
     }

@@ -7,6 +7,8 @@ const MAX_HASHES = 63;
 const MAX_NOTE_BYTES = 1_000_000;
 const MAX_SIGNATURES = 100;
 const ED25519 = 1;
+// How far two clocks may disagree, in microseconds.
+const CLOCK_SKEW = 300_000_000n;
 // By the type: Ed25519 of a log, Ed25519 of a witness, ML-DSA-44 of either.
 const KEY_BYTES = { 1: 32, 4: 32, 6: 1312 };
 
@@ -24,10 +26,15 @@ export async function fromVkey(vkey) {
 
 export const isSignedBy = (line, { name, keyId }) => line.name === name && same(line.keyId, keyId);
 
-// The checkpoint of a trusted log that includes the entry; its `index` beside it.
-export async function checkProof(file, entry, logs) {
+// A key that had ended when something was stated cannot have signed a checkpoint over it.
+const mayCover = ({ until = null }, statedAt) =>
+  until === null || statedAt === null || statedAt <= until + CLOCK_SKEW;
+
+// The checkpoint of a trusted log that includes the entry; its `index` beside it. `statedAt` is when
+// the entry was stated, in microseconds since 1970.
+export async function checkProof(file, entry, logs, statedAt = null) {
   const proof = readProof(file);
-  const checkpoint = await openCheckpoint(readNote(proof.checkpoint), logs);
+  const checkpoint = await openCheckpoint(readNote(proof.checkpoint), logs, statedAt);
   await checkInclusion(await nodeHash([0], entry), proof, checkpoint);
   return { ...checkpoint, index: proof.index };
 }
@@ -78,7 +85,7 @@ export function readNote(file) {
 }
 
 // The checkpoint, if a key of the log that it names has signed it.
-export async function openCheckpoint({ text, checkpoint, signatures }, logs) {
+export async function openCheckpoint({ text, checkpoint, signatures }, logs, statedAt = null) {
   const { origin } = checkpoint;
   const known = logs.filter((log) => log.origin === origin);
   if (!known.length) refuse(`The log “${origin}” is not among the trusted logs.`);
@@ -86,7 +93,7 @@ export async function openCheckpoint({ text, checkpoint, signatures }, logs) {
   let left = false;
   for (const line of signatures) {
     const { name, signature } = line;
-    const log = known.find((one) => isSignedBy(line, one));
+    const log = known.find((one) => isSignedBy(line, one) && mayCover(one, statedAt));
     if (!log) continue;
     if (log.kind !== ED25519) {
       left = true;

@@ -31,7 +31,9 @@ export async function readPolicy(bytes) {
 
 async function readLine(policy, members, [keyword, ...rest], no) {
   const isKnown = (name) => policy.witnesses.has(name) || policy.groups.has(name);
-  const fresh = (name) => (name === NO_QUORUM || isKnown(name) ? no(`the name ${name} is taken.`) : name);
+  const fresh = (name) => (name === NO_QUORUM || isKnown(name)
+    ? no(`the name ${name} is taken, and every witness and group needs one of its own.`)
+    : name);
   const key = async (vkey, kinds, known) => {
     const log = await fromVkey(vkey);
     if (!kinds.includes(log.kind)) no("the key is not of a type for this line.");

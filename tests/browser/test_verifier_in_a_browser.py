@@ -3,17 +3,20 @@
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.test import Client
 from playwright.sync_api import Page, expect
 
-from spellmark.certificates import certificate, revocations
+from spellmark.certificates import certificate, keys, revocations
 from spellmark.certificates.bundle import Bundle
+from spellmark.certificates.encoding import to_json
 from spellmark.certificates.errors import FormatError
 from spellmark.certificates.policy import Policy, PolicyLog
-from spellmark.certificates.trust import LogKey
+from spellmark.certificates.timestamps import CLOCK_SKEW
+from spellmark.certificates.trust import LogKey, Trust
 from spellmark.certificates.verify import verify_bundle
 from tests.spellmark.certificates.certificate_samples import (
     ANSWERS,
@@ -33,6 +36,7 @@ from tests.spellmark.certificates.certificate_samples import (
     bundle_of,
 )
 from tests.spellmark.certificates.test_revocations import REVOCATION
+from tests.spellmark.certificates.test_schemas import SUCCESSION
 from tests.spellmark.certificates.test_verify_transcript import real_bundle
 
 pytestmark = pytest.mark.browser
@@ -75,14 +79,17 @@ def told_by_page(page: Page, folder, data: bytes, *more: str) -> tuple[bool, dic
     return verdict.get_attribute("data-passed") == "true", dict(rows)
 
 
-def agree(page: Page, folder, data: bytes, revoked=None, policy=None) -> set[str]:
+def agree(
+    page: Page, folder, data: bytes, revoked=None, policy=None, trust: Trust = TRUST
+) -> set[str]:
     """What failed, by the page, after it said the same as the command."""
     more = ["revocations.json"] if revoked else []
     if policy:
         (folder / "policy.txt").write_bytes(policy.dumps())
         more.append("policy.txt")
+    trust.save(folder / "trust.json")
     passed, found = told_by_page(page, folder, data, *more)
-    report = verify_bundle(folder / "bundle.zip", TRUST, revoked, policy)
+    report = verify_bundle(folder / "bundle.zip", trust, revoked, policy)
     expected = {check.name: check.passed for check in report.checks}
     for name in LEFT & expected.keys():
         assert found.pop(name) is None
@@ -105,6 +112,7 @@ def test_true_bundles_are_accepted(verifier, tmp_path):
         bundle_of(REGISTRATION, NEXT_LOG, LOG, WITNESS),
         bundle_of(REGISTRATION, *SIGNERS),
         bundle_of(REVOCATION),
+        bundle_of(SUCCESSION),
     ):
         assert agree(verifier, tmp_path, bundle.dumps()) == set()
 
@@ -187,6 +195,46 @@ def test_a_trust_file_may_name_a_key_that_browsers_cannot_check(verifier, tmp_pa
     passed, found = told_by_page(verifier, tmp_path, bundle_of(REGISTRATION, LOG_ML_DSA).dumps())
     assert not passed
     assert found["log"] is False
+
+
+class ForgedSuccession:
+    """One that its own writer would refuse."""
+
+    def __init__(self, keyid: str, public_key: str) -> None:
+        self.value = json.loads(SUCCESSION.dumps())
+        self.value["subject"][0]["digest"]["sha256"] = keyid
+        self.value["predicate"]["publicKey"] = public_key
+
+    def dumps(self) -> bytes:
+        return to_json(self.value)
+
+
+def test_a_succession_is_bound_to_the_key_that_it_holds(verifier, tmp_path):
+    other, p384 = CHARLIE.public_key(), ec.generate_private_key(ec.SECP384R1()).public_key()
+    for keyid, public_key in (
+        (keys.keyid(other), SUCCESSION.public_key),
+        (SUCCESSION.keyid, keys.public_pem(other)),
+        (keys.keyid(p384), keys.public_pem(p384)),
+        (SUCCESSION.keyid, "no key"),
+    ):
+        bundle = bundle_of(ForgedSuccession(keyid, public_key))
+        assert agree(verifier, tmp_path, bundle.dumps()) == {"statement"}
+    true = ForgedSuccession(keys.keyid(other), keys.public_pem(other))
+    assert agree(verifier, tmp_path, bundle_of(true).dumps()) == set()
+
+
+def test_a_log_key_counts_for_nothing_that_was_stated_after_its_end(verifier, tmp_path):
+    stated_at, moment = REGISTRATION.registered_at, timedelta(microseconds=1)
+    bundle = bundle_of(REGISTRATION).dumps()
+    (key,) = TRUST.log_keys
+    key = replace(key, valid_from=stated_at - timedelta(days=9))
+    for valid_until, failing in (
+        (None, set()),
+        (stated_at - CLOCK_SKEW, set()),
+        (stated_at - CLOCK_SKEW - moment, {"log"}),
+    ):
+        trust = replace(TRUST, log_keys=(replace(key, valid_until=valid_until),))
+        assert agree(verifier, tmp_path, bundle, trust=trust) == failing
 
 
 def test_altered_zips_are_refused(verifier, tmp_path):

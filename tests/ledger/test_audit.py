@@ -80,9 +80,12 @@ def _rewrite(*, after: dict[int, bytes], size: int | None = None) -> None:
     bodies = bodies[:size]
     _run("DELETE FROM ledger_entry; DELETE FROM ledger_node")
     _run("DELETE FROM ledger_checkpoint; DELETE FROM ledger_queuedentry")
-    _run("DELETE FROM ledger_subject; DELETE FROM ledger_certificate")
     QueuedEntry.objects.bulk_create(QueuedEntry(body=body) for body in bodies)
     assert ledger_sequence() == len(bodies)
+    gone = "SELECT id FROM ledger_certificate WHERE leaf_hash NOT IN"
+    gone += " (SELECT leaf_hash FROM ledger_entry)"
+    _run(f"DELETE FROM ledger_subject WHERE certificate_id IN ({gone})")
+    _run(f"DELETE FROM ledger_certificate WHERE id IN ({gone})")
 
 
 def test_an_untouched_log_fits(log):
@@ -158,6 +161,15 @@ def test_an_untouched_log_fits(log):
             "is kept under subjects that it has not",
         ),
         (
+            "UPDATE ledger_certificate SET kind = 'succession' WHERE title = 'model 5'",
+            "is a registration, but is kept as a succession",
+        ),
+        (
+            f"DELETE FROM ledger_subject WHERE digest = '{5:064x}';"
+            "DELETE FROM ledger_certificate WHERE title = 'model 5'",
+            "Entry 4 is of the certificate .*, which is missing: it was deleted",
+        ),
+        (
             "UPDATE ledger_signingkey SET keyid = repeat('0', 64) WHERE purpose = 'certificate'",
             "in the key set was replaced",
         ),
@@ -169,15 +181,42 @@ def test_every_tampering_is_found_and_named(log, tampering: str, told: str):
         audit_log()
 
 
-def test_a_hidden_revocation_is_found(log):
+@pytest.mark.parametrize(
+    ("tampering", "told"),
+    [
+        (
+            "DELETE FROM ledger_revocation",
+            "revokes another one, but its row that says so is missing: the revocation was hidden",
+        ),
+        (
+            "UPDATE ledger_revocation SET certificate_id ="
+            " (SELECT id FROM ledger_certificate WHERE title = 'model 4')",
+            "What certificate .* revokes was changed",
+        ),
+        (
+            "DELETE FROM ledger_revocation;"
+            "UPDATE ledger_certificate SET kind = 'registration' WHERE kind = 'revocation'",
+            "is a revocation, but is kept as a registration",
+        ),
+        (
+            "DELETE FROM ledger_revocation;"
+            "DELETE FROM ledger_subject WHERE name = 'certificate';"
+            "DELETE FROM ledger_certificate WHERE kind = 'revocation'",
+            "Entry 7 is of the certificate .*, which is missing",
+        ),
+    ],
+)
+def test_a_hidden_revocation_is_found(log, tampering: str, told: str):
     certificate = Certificate.objects.get(title="model 5")
     organisation = certificate.organisation_id
     certificate_revoke(organisation_id=organisation, certificate=certificate, reason="Wrong.")
     assert audit_log().size == 7  # it still waits
     ledger_sequence()
     assert audit_log().size == 8
-    _run("DELETE FROM ledger_revocation")
-    with pytest.raises(LogFault, match=r"What certificate .* revokes was changed"):
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    _run(tampering)
+    with pytest.raises(LogFault, match=told):
         audit_log()
 
 

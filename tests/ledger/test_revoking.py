@@ -116,6 +116,28 @@ def test_everything_public_about_a_digest_and_nothing_more(acme, alice_actor):
     assert Client().get("/api/v1/integrity/hello").status_code == 404
 
 
+@pytest.mark.parametrize("count", [1, 5])
+def test_what_is_public_takes_as_many_queries_for_many_as_for_one(
+    acme, count, django_assert_num_queries
+):
+    for number in range(count):
+        certificate = _issue(acme, _statement(number))
+        certificate_revoke(organisation_id=acme.id, certificate=certificate, reason="r")
+    ledger_sequence()
+    with django_assert_num_queries(6):
+        facts = digest_facts([STATEMENT.model_digest])
+    assert len(facts) == count
+    assert all(fact["revoked_by_log_index"] for fact in facts)
+    with django_assert_num_queries(7):
+        assert Client().get(f"/api/v1/integrity/{STATEMENT.model_digest}").json()["facts"]
+    with django_assert_num_queries(4):
+        listed = revocations.loads(revocation_list())
+    assert len(listed) == count
+    with django_assert_num_queries(8):
+        bundle = certificate_bundle(certificate)
+    assert failed(bundle) == ["revocation"]
+
+
 def test_the_lists_for_verifiers_need_no_account(acme):
     _issue(acme)
     assert Client().get("/api/v1/ledger/revocations").content == revocation_list()

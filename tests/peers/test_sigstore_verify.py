@@ -23,6 +23,7 @@ from tests.spellmark.certificates.certificate_samples import (
     VERDICT,
 )
 from tests.spellmark.certificates.test_revocations import REVOCATION
+from tests.spellmark.certificates.test_trusted_root import ROTATING
 from tests.timestamp_authority import TimestampAuthority
 
 pytestmark = pytest.mark.peer
@@ -97,6 +98,27 @@ def test_sigstore_asks_for_the_timestamp_and_checks_it(tmp_path, authority):
     other = certificate.loads(CERTIFICATES[1])
     moved = certificate.dumps(other, [stamp])
     assert sigstore(tmp_path, moved, authority, threshold=1) == "TIMESTAMP_ERROR"
+
+
+def test_sigstore_reads_the_time_of_each_log_key(tmp_path):
+    """It has a place for every field that we write, and takes a missing end for none."""
+    written = trusted_root(ROTATING, base_url="https://a.example/log")
+    (tmp_path / "trusted_root.json").write_text(json.dumps(written))
+    done = subprocess.run(
+        ["node", "trusted_root.js", str(tmp_path / "trusted_root.json")],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    read = json.loads(done.stdout.replace(".000Z", "Z"))
+    assert read["root"]["tlogs"] == written["tlogs"]
+    begin, end = "1970-01-01T00:00:00Z", "+275760-09-13T00:00:00Z"
+    assert read["times"] == [
+        {"start": "2026-01-01T00:00:00Z", "end": "2026-12-31T00:00:00Z"},
+        {"start": "2026-12-31T00:00:00Z", "end": end},
+        {"start": begin, "end": end},
+    ]
 
 
 @pytest.mark.parametrize("data", [*CERTIFICATES, *RESULTS])

@@ -73,7 +73,7 @@ def test_no_witness_is_needed_where_the_policy_says_so():
         ("quorum none\nquorum none\n", "Line 2 .* already"),
         ("quorum w\n", "Line 1 .* not defined"),
         (f"witness none {W[0]}\nquorum none\n", "taken"),
-        (f"witness a {W[0]}\nwitness a {W[1]}\nquorum a\n", "Line 2 .* taken"),
+        (f"witness a {W[0]}\nwitness a {W[1]}\nquorum a\n", "Line 2 .* name a is taken, and every"),
         (f"witness a {W[0]}\nwitness b {W[0]}\nquorum a\n", "listed twice"),
         (f"witness a {LOG.verifier.vkey}\nquorum a\n", "not of a type"),
         (f"log {W[0]}\nquorum none\n", "not of a type"),

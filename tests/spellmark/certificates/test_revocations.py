@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -7,6 +7,7 @@ from spellmark.certificates import certificate, entries, revocations
 from spellmark.certificates.errors import FormatError
 from spellmark.certificates.revocations import Revoked
 from spellmark.certificates.statements import Revocation, parse
+from spellmark.certificates.timestamps import CLOCK_SKEW
 from spellmark.certificates.verify import verify_files
 from spellmark.cli import main as spellmark
 from tests.spellmark.certificates.certificate_samples import (
@@ -90,6 +91,14 @@ def test_a_false_revocation_is_told_apart_from_a_true_one(row, told):
     assert set(found) == {"revocation"}
     assert told in found["revocation"]
     assert "was revoked" not in found["revocation"]
+
+
+def test_a_revocation_needs_a_log_key_that_had_not_ended():
+    (key,) = TRUST.log_keys
+    for early, told in ((0, "was revoked"), (1, "No trusted key has signed")):
+        ended = REVOCATION.revoked_at - CLOCK_SKEW - timedelta(seconds=early)
+        trust = replace(TRUST, log_keys=(replace(key, valid_until=ended),))
+        assert told in failed(verify_files(with_list(revoked()), trust))["revocation"]
 
 
 def test_a_list_reads_back_and_refuses_other_layouts():

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from spellmark.certificates import keys
 from spellmark.certificates.errors import FormatError
 from spellmark.certificates.notes import COSIGNATURE
+from spellmark.certificates.timestamps import CLOCK_SKEW
 from spellmark.certificates.trust import CertificateKey, LogKey, Trust
 from spellmark.errors import SpellmarkError
 from tests.spellmark.certificates.certificate_samples import (
@@ -25,7 +26,11 @@ from tests.spellmark.certificates.certificate_samples import (
 
 ROTATING = Trust(
     (*TRUST.certificate_keys, CertificateKey(CHARLIE.public_key(), YEAR_END, None)),
-    (*TRUST.log_keys, LogKey(ORIGIN, NEXT_LOG.verifier), LogKey("b.example", WITNESS.verifier)),
+    (
+        LogKey(ORIGIN, LOG.verifier, YEAR_START, YEAR_END),
+        LogKey(ORIGIN, NEXT_LOG.verifier, YEAR_END, None),
+        LogKey("b.example", WITNESS.verifier),
+    ),
 )
 
 
@@ -51,6 +56,25 @@ def test_a_log_may_have_several_keys():
         ORIGIN: [LOG.verifier, NEXT_LOG.verifier],
         "b.example": [WITNESS.verifier],
     }
+
+
+def test_a_log_key_may_not_cover_what_was_stated_after_its_end():
+    late = YEAR_END + CLOCK_SKEW
+    both, others = [LOG.verifier, NEXT_LOG.verifier], {"b.example": [WITNESS.verifier]}
+    # A checkpoint of the next key is over what was stated before it, too.
+    assert ROTATING.logs(YEAR_START) == ROTATING.logs(late) == {ORIGIN: both, **others}
+    later = late + timedelta(microseconds=1)
+    assert ROTATING.logs(later) == {ORIGIN: [NEXT_LOG.verifier], **others}
+
+
+def test_it_gives_the_time_of_a_log_key():
+    old, new, other = json.loads(ROTATING.dumps())["logs"]
+    assert (old["validFrom"], old["validUntil"]) == (
+        "2026-01-01T00:00:00Z",
+        "2026-12-31T00:00:00Z",
+    )
+    assert (new["validFrom"], new["validUntil"]) == ("2026-12-31T00:00:00Z", None)
+    assert set(other) == {"origin", "vkey"}
 
 
 def test_a_key_is_valid_from_its_first_to_its_last_moment():
@@ -86,6 +110,8 @@ P384 = keys.public_pem(ec.generate_private_key(ec.SECP384R1()).public_key())
         lambda v: v["logs"][0].update(vkey="x"),
         lambda v: v["logs"][0].update(origin=""),
         lambda v: v["logs"][0].update(more=1),
+        lambda v: v["logs"][0].update(validFrom="2026-01-01T00:00:00Z"),
+        lambda v: v["logs"][0].update(validUntil="never"),
     ],
 )
 def test_it_refuses_malformed_trust_files(change):

@@ -1,6 +1,7 @@
 import hashlib
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from spellmark.certificates import certificate, notes
 from spellmark.certificates.policy import PolicyLog
+from spellmark.certificates.timestamps import CLOCK_SKEW
 from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import CertificateKey, LogKey, Trust
 from spellmark.certificates.verify import CHECKS, verify_bundle, verify_files
@@ -197,6 +199,22 @@ def test_it_refuses_a_checkpoint_that_the_log_did_not_sign():
     assert "No trusted key" in failures(bundle_of(VERDICT, WITNESS))["log"]
     trust = Trust(TRUST.certificate_keys, (LogKey(ORIGIN, NEXT_LOG.verifier),))
     assert "No trusted key" in failures(BUNDLE, trust)["log"]
+
+
+def test_it_refuses_a_checkpoint_by_a_key_that_had_ended_before_the_certificate():
+    def trust(change):
+        old = LogKey(ORIGIN, LOG.verifier, YEAR_START, change)
+        new = LogKey(ORIGIN, NEXT_LOG.verifier, change, None)
+        return replace(TRUST, log_keys=(old, new))
+
+    change = VERDICT.finished_at - CLOCK_SKEW
+    assert verify_files(BUNDLE, trust(change)).passed
+    earlier = trust(change - timedelta(microseconds=1))
+    assert "No trusted key" in failures(BUNDLE, earlier)["log"]
+    assert verify_files(bundle_of(VERDICT, NEXT_LOG), earlier).passed
+    # What was stated before the change may stand under a checkpoint of either key.
+    for signer in (LOG, NEXT_LOG):
+        assert verify_files(bundle_of(REGISTRATION, signer), earlier).passed
 
 
 def test_it_refuses_the_proof_of_another_certificate():

@@ -62,7 +62,7 @@ def open_checkpoint(data: bytes, logs: Logs) -> Checkpoint:
     note = notes.parse(data)
     checkpoint = parse_body(note.text)
     verifiers = logs.get(checkpoint.origin)
-    if not verifiers:
+    if verifiers is None:
         raise VerificationError(
             f"The log {checkpoint.origin!r} is not among the trusted logs.",
             hint="Use the trust file of whoever runs that log, if you trust them.",

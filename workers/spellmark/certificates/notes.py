@@ -112,8 +112,8 @@ class Signer:
 
     def line(self, text: bytes, *, at: int | None = None) -> bytes:
         """The signature line for a note's text; `at` is a cosignature's POSIX time, now if None."""
-        signature = self.verifier.key_id + self._sign(text, int(time.time()) if at is None else at)
-        return f"— {self.name} {to_base64(signature)}\n".encode()
+        signature = self._sign(text, int(time.time()) if at is None else at)
+        return Signature(self.name, self.verifier.key_id, signature).line()
 
     def _sign(self, text: bytes, at: int) -> bytes:
         if self.kind == ED25519:
@@ -132,6 +132,10 @@ class Signature:
     name: str
     key_id: bytes
     signature: bytes
+
+    def line(self) -> bytes:
+        """The line's bytes."""
+        return f"— {self.name} {to_base64(self.key_id + self.signature)}\n".encode()
 
 
 @dataclass(frozen=True)

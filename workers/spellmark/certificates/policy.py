@@ -186,7 +186,9 @@ class _Reader:
 
     def _name(self, name: str) -> str:
         if name == NONE or name in self._names:
-            raise FormatError(f"the name {name} is taken.")
+            raise FormatError(
+                f"the name {name} is taken, and every witness and group needs one of its own."
+            )
         self._names.add(name)
         return name
 

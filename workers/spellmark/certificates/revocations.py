@@ -96,7 +96,8 @@ def _verify(one: Revoked, envelope: dsse.Envelope, statement: Revocation, trust:
     if not keys[envelope.keyid].is_valid_at(statement.revoked_at):
         raise VerificationError("A revocation was signed by a key outside the key's time.")
     proof = tlog_proof.TlogProof.loads(one.proof)
-    tlog_proof.verify(proof, entries.certificate_entry(envelope), trust.logs())
+    logs = trust.logs(statement.revoked_at)
+    tlog_proof.verify(proof, entries.certificate_entry(envelope), logs)
 
 
 def _revoked(value: Any) -> Revoked:

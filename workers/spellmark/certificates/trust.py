@@ -18,7 +18,7 @@ from spellmark.certificates.encoding import from_json, to_time
 from spellmark.certificates.errors import FormatError
 from spellmark.certificates.fields import Fields
 from spellmark.certificates.notes import ED25519, ML_DSA_44, Verifier
-from spellmark.certificates.timestamps import load_authority
+from spellmark.certificates.timestamps import CLOCK_SKEW, load_authority
 
 FORMAT = "spellmark-trust/v1"
 MAX_TRUST_BYTES = 1_000_000
@@ -44,10 +44,22 @@ class CertificateKey:
 
 @dataclass(frozen=True)
 class LogKey:
-    """A key that may sign the checkpoints of the log `origin`."""
+    """A key that may sign the checkpoints of the log `origin` within its time.
+
+    `valid_from` None is a time that nobody told, `valid_until` None is without end.
+    """
 
     origin: str
     verifier: Verifier
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+    def may_cover(self, stated_at: datetime) -> bool:
+        """Whether the key may have signed a checkpoint over what was stated at this moment.
+
+        Not once it had ended by then. A later key may: checkpoints are signed over all before them.
+        """
+        return self.valid_until is None or stated_at <= self.valid_until + CLOCK_SKEW
 
 
 @dataclass(frozen=True)
@@ -62,10 +74,12 @@ class Trust:
     def by_keyid(self) -> dict[str, CertificateKey]:
         return {key.keyid: key for key in self.certificate_keys}
 
-    def logs(self) -> Logs:
-        found: dict[str, list[Verifier]] = {}
+    def logs(self, stated_at: datetime | None = None) -> Logs:
+        """The keys of each log: all, or those that may cover what was stated at a moment."""
+        found: dict[str, list[Verifier]] = {key.origin: [] for key in self.log_keys}
         for key in self.log_keys:
-            found.setdefault(key.origin, []).append(key.verifier)
+            if stated_at is None or key.may_cover(stated_at):
+                found[key.origin].append(key.verifier)
         return found
 
     def dumps(self) -> bytes:
@@ -73,7 +87,7 @@ class Trust:
         value: dict[str, Any] = {
             "format": FORMAT,
             "certificateKeys": [_key_to_json(key) for key in self.certificate_keys],
-            "logs": [{"origin": key.origin, "vkey": key.verifier.vkey} for key in self.log_keys],
+            "logs": [_log_to_json(key) for key in self.log_keys],
         }
         if self.timestamp_authorities:
             value["timestampAuthorities"] = list(self.timestamp_authorities)
@@ -142,16 +156,32 @@ def _key_from_json(value: Any) -> CertificateKey:
     return key
 
 
+def _log_to_json(key: LogKey) -> dict[str, Any]:
+    value: dict[str, Any] = {"origin": key.origin, "vkey": key.verifier.vkey}
+    if key.valid_from is not None:
+        value |= {"validFrom": to_time(key.valid_from), "validUntil": None}
+    if key.valid_until is not None:
+        value["validUntil"] = to_time(key.valid_until)
+    return value
+
+
 def _log_from_json(value: Any) -> LogKey:
     fields = Fields(value, "A log of the trust file")
-    fields.only(["origin", "vkey"])
+    fields.only(["origin", "vkey", "validFrom", "validUntil"])
     verifier = Verifier.from_vkey(fields.text("vkey"))
     if verifier.kind not in (ED25519, ML_DSA_44):
         raise FormatError(
             "A log key of the trust file is a witness's, of the type 0x04.",
             hint="A cosignature alone does not make a checkpoint the log's word.",
         )
-    return LogKey(fields.text("origin"), verifier)
+    if "validFrom" in fields.values:
+        fields.raw("validUntil")  # no end has to be written as null here, too
+    return LogKey(
+        fields.text("origin"),
+        verifier,
+        fields.or_none(fields.time, "validFrom"),
+        fields.or_none(fields.time, "validUntil"),
+    )
 
 
 def _authorities(fields: Fields) -> tuple[str, ...]:

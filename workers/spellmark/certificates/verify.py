@@ -192,7 +192,8 @@ def _check_log(
     bundle: Bundle, envelope: Envelope, statement: Statement | None, trust: Trust
 ) -> str:
     proof = tlog_proof.TlogProof.loads(bundle.proof)
-    checkpoint = tlog_proof.verify(proof, entries.certificate_entry(envelope), trust.logs())
+    logs = trust.logs(statement.stated_at if statement else None)
+    checkpoint = tlog_proof.verify(proof, entries.certificate_entry(envelope), logs)
     if isinstance(statement, Verdict):
         registered = statement.registration_index
         if registered is not None and registered >= proof.index:

@@ -154,12 +154,8 @@ class Witness:
 def _only(note: notes.Note, verifiers: Sequence[notes.Verifier]) -> bytes:
     """The note with the signatures of these keys alone."""
     wanted = {(verifier.name, verifier.key_id) for verifier in verifiers}
-    lines = [
-        f"— {s.name} {to_base64(s.key_id + s.signature)}\n"
-        for s in note.signatures
-        if (s.name, s.key_id) in wanted
-    ]
-    return note.text + b"\n" + "".join(lines).encode()
+    lines = [s.line() for s in note.signatures if (s.name, s.key_id) in wanted]
+    return note.text + b"\n" + b"".join(lines)
 
 
 def _refusal(status: int, why: object) -> Answer:

@@ -8,13 +8,14 @@ its bytes streamed in.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from spellmark.certificates import dsse, keys
-from spellmark.certificates.encoding import to_base64, to_json
+from spellmark.certificates.encoding import to_json
 from spellmark.certificates.statements import PAYLOAD_TYPE, STATEMENT_TYPE
 from spellmark.model_files.digests import oms_root_digest
 from spellmark.model_files.hashing import IGNORED, file_digests, model_files, shard_digests
@@ -112,10 +113,6 @@ def _sign(
         {
             "mediaType": MEDIA_TYPE,
             "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
-            "dsseEnvelope": {
-                "payload": to_base64(payload),
-                "payloadType": PAYLOAD_TYPE,
-                "signatures": [{"keyid": hint, "sig": to_base64(signed.signature)}],
-            },
+            "dsseEnvelope": replace(signed, keyid=hint).to_json(),
         }
     )

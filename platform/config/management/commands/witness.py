@@ -55,14 +55,15 @@ class Command(BaseCommand):
         except (SpellmarkError, OSError) as error:
             raise CommandError(str(error)) from None
         url = f"http://{options['host']}:{server.server_address[1]}"
-        for number, signer in enumerate(signers):
-            short = "w1" if not number else "w1-ml-dsa"
-            self.stdout.write(f"witness {short} {signer.verifier.vkey} {url}")
-        self.stdout.flush()
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(
                 stop, lambda *_: threading.Thread(target=server.shutdown, daemon=True).start()
             )
+        # Two witnesses must not have one name in a policy file.
+        short = options["name"].rstrip("/").rpartition("/")[2]
+        for signer, suffix in zip(signers, ("", "-ml-dsa"), strict=False):
+            self.stdout.write(f"witness {short}{suffix} {signer.verifier.vkey} {url}")
+        self.stdout.flush()
         server.serve_forever(poll_interval=0.2)
         server.server_close()
 
