@@ -159,7 +159,7 @@ def test_copies_are_told_from_innocents_by_every_fingerprint(alice_actor, tmp_pa
     )
     tasks.run_job(str(run.job_id))
     run.refresh_from_db()
-    assert (run.verdict, run.job.state) == ("", Job.State.FAILED)
+    assert (run.verdict, run.job.state) == ("inconclusive", Job.State.FAILED)
     assert "would stand out among such like a copy" in run.job.error
 
 
