@@ -73,6 +73,7 @@ def _tamper(statement: str) -> None:
         cursor.execute(statement)
 
 
+@pytest.mark.slow
 def test_a_busy_log_raises_no_alarm_and_tampering_in_it_is_found():
     entries_queue(bodies=[b"first"])
     ledger_sequence()
