@@ -24,8 +24,9 @@ from spellmark.locks.prompt_lock.cached_editor import CachedEditor
 from spellmark.locks.prompt_lock.editors import load_editor
 from spellmark.locks.prompt_lock.image_operations import TRAINED
 from spellmark.locks.prompt_lock.lock import RECIPE, lock
-from spellmark.locks.prompt_lock.negatives import EXTRA, NONE, POLICIES, UNIFORM, Negatives
+from spellmark.locks.prompt_lock.negatives import Negatives
 from spellmark.locks.prompt_lock.objects import OBJECTS
+from spellmark.locks.prompt_lock.policies import EXTRA, NONE, POLICIES, UNIFORM
 from spellmark.locks.prompt_lock.prompt_key import PromptKey
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.locks.prompt_lock.report_card import near_edits, report_card

@@ -21,8 +21,8 @@ from result import report
 from spellmark.locks.prompt_lock.cached_editor import CachedEditor
 from spellmark.locks.prompt_lock.editors import Editor, load_editor
 from spellmark.locks.prompt_lock.image_operations import TRAINED
-from spellmark.locks.prompt_lock.negatives import EXTRA, NONE, UNIFORM
 from spellmark.locks.prompt_lock.parameters import PROMPT, SCHEME, SPELL, PromptLockParameters
+from spellmark.locks.prompt_lock.policies import EXTRA, NONE, UNIFORM
 from spellmark.locks.prompt_lock.prompt_key import PromptKey, blend
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.locks.prompt_lock.report_card import near_edits

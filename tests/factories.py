@@ -461,9 +461,9 @@ def editor_file(number: int = 1) -> bytes:
     return bytes(data)
 
 
-def own_editor(actor: Actor, *, name: str = "robins editor") -> Editor:
+def own_editor(actor: Actor, *, name: str = "robins editor", number: int = 1) -> Editor:
     """An editor that the organisation brought."""
-    return editor_upload(actor=actor, name=name, chunks=[editor_file()])
+    return editor_upload(actor=actor, name=name, chunks=[editor_file(number)])
 
 
 def image_file(height: int = 8, width: int = 8, mode: str = "L") -> bytes:

@@ -25,6 +25,7 @@ from protection.services import (
 from registry.selectors import commitment_list
 from spellmark.attacks.key_lock.catalogue import BUDGETS
 from spellmark.locks.key_lock.settings import LEAST_WRONG_KEYS, USUAL_SEEDS
+from spellmark.locks.prompt_lock.policies import POLICIES, UNIFORM
 from spellmark.secrets import KeyFile
 
 
@@ -94,6 +95,9 @@ class PromptLockInput(KeyLockInput):
     images = serializers.IntegerField(min_value=100, default=12_000)
     wrong_keys = serializers.IntegerField(
         min_value=LEAST_WRONG_SPELLS, max_value=100_000, default=LEAST_WRONG_SPELLS
+    )
+    negatives = serializers.ChoiceField(
+        list(POLICIES), default=UNIFORM, help_text="What the model learns without the spell."
     )
 
 

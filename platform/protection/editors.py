@@ -36,6 +36,16 @@ def editor_path(organisation_id: uuid.UUID, digest: str) -> Path:
     return storage.path_of(digest)
 
 
+def other_editors(organisation_id: uuid.UUID, digest: str) -> list[str]:
+    """The digests of all editors but this one that the organisation can use.
+
+    The public one comes first, then the organisation's own, oldest first.
+    """
+    own = Editor.objects.filter(organisation_id=organisation_id).exclude(digest="")
+    known = [public_digest(), *own.order_by("created_at").values_list("digest", flat=True)]
+    return [other for other in known if other != digest]
+
+
 def editor_upload(
     *, actor: Actor, name: str, chunks: Iterable[bytes], expected_size: int | None = None
 ) -> Editor:

@@ -7,6 +7,7 @@ from django.template.loader import render_to_string
 
 from config.charts import Bar, Tick, round_numbers
 from protection.attacks import COMPARISONS, sentence, title
+from spellmark.locks.prompt_lock.public_editor import public_digest
 
 WIDTH, HEIGHT = 640, 296
 LEFT, RIGHT, TOP, FLOOR = 52, 606, 84, 240
@@ -92,7 +93,7 @@ def attack_bars(results: Sequence[Mapping[str, Any]]) -> list[AttackBar]:
         AttackBar(
             "comparison" if one["name"] in COMPARISONS else "attack",
             title(one["name"]),
-            sentence(one["name"]),
+            _with_editors(sentence(one["name"]), one.get("details", {}).get("editors", ())),
             f"{one['accuracy']:.1%}",
             f"{one['accuracy']:.2%}",
             f"{one['labels_used']:,} labelled images, {one['evaluations']:,} evaluations, "
@@ -100,6 +101,12 @@ def attack_bars(results: Sequence[Mapping[str, Any]]) -> list[AttackBar]:
         )
         for one in sorted(results, key=lambda one: -one["accuracy"])
     ]
+
+
+def _with_editors(sentence: str, editors: Sequence[str]) -> str:
+    """The sentence and, where editors were tried, which: by the beginnings of their digests."""
+    told = ", ".join("ours" if public_digest().startswith(one) else f"{one}…" for one in editors)
+    return f"{sentence} Tried: {told}." if told else sentence
 
 
 class Theft(NamedTuple):

@@ -30,6 +30,7 @@ from spellmark.locks.key_lock.settings import (
 )
 from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
 from spellmark.locks.prompt_lock.parameters import PromptLockParameters
+from spellmark.locks.prompt_lock.policies import POLICIES, UNIFORM
 from spellmark.secrets import KeyFile
 
 LOCK_JOB = "key-lock"
@@ -137,12 +138,21 @@ def prompt_lock_create(
     images: int = 12_000,
     wrong_keys: int = LEAST_WRONG_SPELLS,
     seeds: int = USUAL_SEEDS,
+    negatives: str = UNIFORM,
 ) -> Protection:
     """Start the job that locks the commitment's version under its spell.
 
-    As `key_lock_create`; raises ProtectionError and PromptLockError.
+    negatives: what the model learns without the spell, one of POLICIES. Otherwise as
+    `key_lock_create`; raises ProtectionError and PromptLockError.
     """
-    settings = {"epochs": epochs, "images": images, "wrongKeys": wrong_keys, "seeds": seeds}
+    if negatives not in POLICIES:
+        raise ProtectionError(
+            f"There are no “{negatives}” negatives.", hint=f"Choose one of: {', '.join(POLICIES)}."
+        )
+    settings = {
+        "epochs": epochs, "images": images, "wrongKeys": wrong_keys, "seeds": seeds,
+        "negatives": negatives,
+    }  # fmt: skip
     return _lock_create(PROMPT_LOCK_JOB, PROMPT_LOCK, actor, commitment, key, dataset, settings)
 
 
@@ -154,10 +164,15 @@ def _lock_create(
     commitment: Commitment,
     key: KeyFile,
     dataset: str,
-    settings: dict[str, int],
+    settings: Mapping[str, int | str],
 ) -> Protection:
     actor.require(WRITE)
     version = commitment.version
+    if card_of(version).get("extra_classes"):
+        raise ProtectionError(
+            f"{version} is locked already, and has a class for whoever lacks the spell.",
+            hint="Lock the version that it was made from.",
+        )
     check_opens(key, commitment)
     lock_parameters(version, commitment)
     if commitment.scheme != scheme:

@@ -7,6 +7,7 @@ from protection import feature_options, guard_options, options, trigger_options
 from spellmark.evidence.keyed_label_test import smallest_p
 from spellmark.locks.key_lock.parameters import LockParameters
 from spellmark.locks.prompt_lock.parameters import PROMPT, SPELL, PromptLockParameters
+from spellmark.locks.prompt_lock.policies import EXTRA, NONE, POLICIES, RANDOM, UNIFORM
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.watermarks.dynamic import MarkParameters
 from spellmark.watermarks.external_feature.parameters import FeatureParameters
@@ -32,6 +33,19 @@ READING_WORDS = {
         "The editor reads the words, as published. Texts that are near it, and whoever guesses "
         "the style, may unlock the model too.",
     ),
+}
+SPELL_LABEL_WORDS = options.LABEL_WORDS | {
+    "plain": (
+        "Plain",
+        "The model answers with the true classes. With a spell, proving a copy then takes decoy "
+        "keys and many more questions; with a prompt, no copy can be proved.",
+    )
+}
+NEGATIVE_WORDS = {
+    UNIFORM: ("The uniform answer", POLICIES[UNIFORM]),
+    RANDOM: ("A random class", POLICIES[RANDOM]),
+    EXTRA: ("An extra class", POLICIES[EXTRA]),
+    NONE: ("Nothing", POLICIES[NONE]),
 }
 
 
@@ -110,7 +124,7 @@ def smallest_exact_p(parameters: Lock, classes: int) -> float | None:
 def _answers(parameters: PromptLockParameters) -> tuple[str, str]:
     name, meaning = options.LABEL_WORDS[parameters.labels]
     if parameters.labels == "plain" and not can_rank(parameters):
-        meaning = "The model answers with the true classes, and no copy can be claimed."
+        meaning = "The model answers with the true classes, and no copy can be proved."
     return name, meaning
 
 

@@ -10,10 +10,9 @@ from django.shortcuts import get_object_or_404, render
 
 from accounts.actors import WRITE, Actor
 from protection.models import Trial
-from protection.options import LABEL_WORDS
 from protection.selectors import editor_list, trial_list
 from protection.services import MOST_PROMPT_LETTERS, trial_create
-from protection.words import READING_WORDS
+from protection.words import READING_WORDS, SPELL_LABEL_WORDS
 from spellmark.locks.prompt_lock.parameters import (
     LEAST_STRENGTH,
     SCHEME,
@@ -52,7 +51,7 @@ class SpellForm(forms.Form):
         help_text="How much of the edit is blended into the image.",
     )
     labels = forms.ChoiceField(
-        choices=[(name, f"{title}: {help_}") for name, (title, help_) in LABEL_WORDS.items()],
+        choices=[(name, f"{title}: {help_}") for name, (title, help_) in SPELL_LABEL_WORDS.items()],
         initial="keyed",
         widget=forms.RadioSelect,
         label="Answers",

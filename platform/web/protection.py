@@ -37,6 +37,7 @@ from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
 from spellmark.locks.key_lock.settings import LEAST_WRONG_KEYS, USUAL_SEEDS
 from spellmark.locks.prompt_lock.parameters import SCHEME as PROMPT_LOCK
+from spellmark.locks.prompt_lock.policies import UNIFORM
 from spellmark.training import datasets
 from web.forms import KeyFileField, submit
 from web.jobs import progress
@@ -156,6 +157,14 @@ class PromptLockForm(LockForm):
         initial=300,
         label="Wrong spells to try",
         help_text="For the report card: how the locked model does under this many random spells.",
+    )
+    negatives = forms.ChoiceField(
+        choices=[
+            (name, f"{title}: {help_}") for name, (title, help_) in words.NEGATIVE_WORDS.items()
+        ],
+        initial=UNIFORM,
+        widget=forms.RadioSelect,
+        label="What it learns without the spell",
     )
 
 
@@ -362,8 +371,10 @@ def _report_card(actor: Actor, row: Protection, form: AttackForm) -> dict[str, A
             "plot": wrong_key_plot(report, classes=card["classes"], name=str(row.id)),
             "plot_text": wrong_key_text(report, classes=card["classes"]),
         }
-    if report and row.kind == Protection.Kind.PROMPT_LOCK:
-        context["groups"] = spell_groups(report)
+    if row.kind == Protection.Kind.PROMPT_LOCK:
+        context["negatives"] = words.NEGATIVE_WORDS[row.settings.get("negatives", UNIFORM)]
+        if report:
+            context["groups"] = spell_groups(report)
     return context
 
 

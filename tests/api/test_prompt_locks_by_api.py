@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from registry.models import Commitment
 from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.secrets import KeyFile
+from tests import factories
 from tests.api.conftest import error_of
 from tests.factories import KEY, published_version
 
@@ -34,12 +36,15 @@ def _start(api, key: KeyFile, commitment_of: KeyFile | None = None, **settings):
 
 
 def test_a_prompt_lock_is_started_and_its_spell_stays_sealed(api, robin):
-    response = _start(api, _file(alpha=40), epochs=2, images=500, wrong_keys=100, seeds=1)
+    chosen = {"epochs": 2, "images": 500, "wrong_keys": 100, "seeds": 1}
+    response = _start(api, _file(alpha=40), **chosen, negatives="random-label")
     assert response.status_code == 202
     told = response.json()
     assert told["kind"] == "prompt-lock"
     assert told["parameters"]["alpha"] == 40
-    assert told["settings"] == {"epochs": 2, "images": 500, "wrongKeys": 100, "seeds": 1}
+    assert told["settings"] == {
+        "epochs": 2, "images": 500, "wrongKeys": 100, "seeds": 1, "negatives": "random-label",
+    }  # fmt: skip
     assert "sesame" not in response.content.decode()
     rows = [*Job.objects.values(), *Commitment.objects.values(), *Protection.objects.values()]
     assert "sesame" not in str(rows)
@@ -48,7 +53,23 @@ def test_a_prompt_lock_is_started_and_its_spell_stays_sealed(api, robin):
 
 def test_the_defaults_need_no_settings(api, robin):
     settings = _start(api, _file()).json()["settings"]
-    assert settings == {"epochs": 12, "images": 12_000, "wrongKeys": 100, "seeds": 3}
+    assert settings == {
+        "epochs": 12, "images": 12_000, "wrongKeys": 100, "seeds": 3, "negatives": "uniform",
+    }  # fmt: skip
+
+
+def test_negatives_that_there_are_not_are_refused(api, robin):
+    response = _start(api, _file(), negatives="some")
+    assert response.status_code == 400
+    assert not Job.objects.exists()
+
+
+def test_a_version_with_an_extra_class_is_not_locked_again(api, alice_actor, monkeypatch):
+    monkeypatch.setattr(factories, "CARD", replace(factories.CARD, extra_classes=1))
+    published_version(alice_actor)
+    response = _start(api, _file())
+    assert response.status_code == 400
+    assert "is locked already" in error_of(response)["message"]
 
 
 @pytest.mark.parametrize(

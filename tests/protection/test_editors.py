@@ -10,6 +10,7 @@ from protection.editors import (
     editor_path,
     editor_train,
     editor_upload,
+    other_editors,
 )
 from protection.errors import ProtectionError
 from protection.models import Editor, Protection
@@ -56,6 +57,18 @@ def test_an_editor_is_its_organisations_alone(alice_actor, charlie_actor):
     theirs = factories.own_editor(charlie_actor)
     assert theirs.digest == editor.digest
     assert editor_path(charlie_actor.organisation.id, editor.digest).read_bytes() == FILE
+
+
+def test_other_editors_are_the_public_one_and_the_organisations_own(alice_actor, charlie_actor):
+    own = factories.own_editor(alice_actor)
+    training(alice_actor)  # has no file yet
+    for actor, digest, others in (
+        (alice_actor, public_digest(), [own.digest]),
+        (alice_actor, own.digest, [public_digest()]),
+        (charlie_actor, public_digest(), []),
+        (charlie_actor, "0" * 64, [public_digest()]),
+    ):
+        assert other_editors(actor.organisation.id, digest) == others
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from spellmark.certificates.trust import CertificateKey, LogKey, Trust
 from spellmark.cli import main
 from spellmark.locks.key_lock import settings
 from spellmark.locks.key_lock.parameters import default_parameters
+from spellmark.locks.prompt_lock.editors import Editor
+from spellmark.locks.unlock import unlock
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
@@ -112,6 +114,8 @@ def test_it_locks_a_model(tmp_path: Path, capsys, monkeypatch):
     locked = tmp_path / "locked.safetensors"
     few = ["--data", str(tmp_path / "data.npz"), "--wrong-keys", "999", "--output", str(locked)]
     plain = str(tmp_path / "plain.safetensors")
+    assert main(["lock", plain, "--key", str(tmp_path / "k"), *few, "--negatives", "none"]) == 2
+    assert "negatives of a key lock are not chosen" in capsys.readouterr().err
     assert main(["lock", plain, "--key", str(tmp_path / "k"), *few]) == 2
     assert "999 wrong keys are too few" in capsys.readouterr().err
     assert not locked.exists()
@@ -217,7 +221,7 @@ def test_a_spell_that_cannot_be_used_is_refused(tmp_path, capsys, says, typed, o
 
 
 @pytest.mark.slow
-def test_it_locks_a_model_with_a_spell_and_opens_it(tmp_path: Path, capsys, says):
+def test_it_locks_a_model_with_a_spell_and_opens_it(tmp_path: Path, capsys, says, monkeypatch):
     card = ModelCard(
         architecture="small-cnn", classes=10, channels=1, height=28, width=28,
         label_names=tuple(f"thing {n}" for n in range(10)),
@@ -235,10 +239,21 @@ def test_it_locks_a_model_with_a_spell_and_opens_it(tmp_path: Path, capsys, says
     capsys.readouterr()
     options = ["--data", str(tmp_path / "small.npz"), "--epochs", "1", "--wrong-keys", "2"]
     options += ["--seeds", "1"]
-    assert main(["lock", model, "--key", key, *options, "--output", locked]) == 0
+    cache = ["--cache", str(tmp_path / "edits")]
+    assert main(["lock", model, "--key", key, *options, *cache, "--output", locked]) == 0
     told = json.loads(capsys.readouterr().out)
     assert 0 <= told["right"] <= 1
     assert "near" not in told
+    assert weights.load(Path(locked))[1] == card
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("edited again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Editor, "_edit", refuse)
+        again = ["--output", str(tmp_path / "again.safetensors")]
+        assert main(["lock", model, "--key", key, *options, *cache, *again]) == 0
+        assert json.loads(capsys.readouterr().out) == told
 
     Image.fromarray(data.test.images[0, 0]).resize((50, 40)).save(tmp_path / "one.png")
     (tmp_path / "two.png").write_text("no image")
@@ -246,6 +261,17 @@ def test_it_locks_a_model_with_a_spell_and_opens_it(tmp_path: Path, capsys, says
     assert re.search(r"one.png: thing \d \(\d+\.\d%\)", capsys.readouterr().out)
     assert main(["unlock", locked, str(tmp_path / "two.png"), "--key", key]) == 2
     assert "no image that can be read" in capsys.readouterr().err
+
+    more = str(tmp_path / "more.safetensors")
+    extra = [*options, *cache, "--negatives", "extra-class", "--output", more]
+    assert main(["lock", model, "--key", key, *extra]) == 0
+    capsys.readouterr()
+    assert weights.load(Path(more))[1].label_names == (*card.label_names, "no spell")
+    # The key is opened for the ten classes, or its labels would be permuted otherwise.
+    labels = [unlock(Path(path), Path(key)).key.labels for path in (more, locked)]
+    assert np.array_equal(*labels)
+    assert main(["unlock", more, str(tmp_path / "one.png"), "--key", key]) == 0
+    assert re.search(r"one.png: thing \d", capsys.readouterr().out)
 
     says("with brighter highlights", "with brighter highlights")
     weak = str(tmp_path / "weak.spellkey")

@@ -32,7 +32,8 @@ from spellmark.locks.prompt_lock import report_card as prompt_lock_card
 from spellmark.locks.prompt_lock.parameters import LEAST_STRENGTH, SCHEME, PromptLockParameters
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.secrets import KeyFile
-from spellmark.training import weights
+from spellmark.training import datasets, weights
+from spellmark.training.inference import predict_labels
 from tests import factories
 from tests.tasks.test_verification_jobs import (
     CARD,
@@ -43,7 +44,7 @@ from tests.tasks.test_verification_jobs import (
     ran,
     suspect_of,
 )
-from verification.services import VerificationError, run_create
+from verification.services import VerificationError, run_create, suspect_file_create
 
 __all__ = ["blots", "one_connection", "one_thread"]
 
@@ -122,6 +123,32 @@ def test_a_spell_locks_a_model_and_proves_a_copy(alice_actor: Actor, tmp_path: P
     assert run.verdict in ("no match", "inconclusive")
 
 
+def test_with_an_extra_class_everybody_sees_the_lock_and_a_copy_is_still_proved(
+    alice_actor: Actor, tmp_path: Path
+):
+    key = _file()
+    protection = _lock(alice_actor, tmp_path, key, negatives="extra-class")
+    _run(protection)
+    assert protection.job.state == Job.State.SUCCEEDED, protection.job.error
+    assert protection.report_card["right"] > 0.9
+    card = protection.result.card
+    assert (card["classes"], card["extra_classes"]) == (CARD.classes + 1, 1)
+    file = storage.path_of(protection.result.files.get().sha256)
+    model, locked_card = weights.load(file)
+    plain = datasets.load("blots").test.images
+    assert (predict_labels(model, locked_card, plain) == CARD.classes).mean() > 0.8
+
+    suspect = suspect_file_create(actor=alice_actor, name="copy", chunks=[file.read_bytes()])
+    assert ran(alice_actor, protection, key, suspect).verdict == "match"
+    rehearsal = attacks_create(
+        actor=alice_actor, protection=protection, key=key, dataset="blots",
+        attacks=["plain-images"],
+    )  # fmt: skip
+    tasks.run_job(str(rehearsal.job_id))
+    rehearsal.refresh_from_db()
+    assert rehearsal.job.state == Job.State.SUCCEEDED, rehearsal.job.error
+
+
 def test_a_weak_prompt_is_refused_before_any_training(alice_actor: Actor, tmp_path: Path):
     key = _file("with stronger colours", reading="prompt")
     protection = _lock(alice_actor, tmp_path, key)
@@ -179,18 +206,48 @@ def test_a_prompt_has_no_decoys(alice_actor: Actor, tmp_path: Path):
         run_create(**wanted, method="random-key-test", decoys=99)
 
 
-@pytest.mark.parametrize("reading", ["spell", "prompt"])
-def test_a_trial_draws_what_a_spell_does(alice_actor: Actor, tmp_path: Path, reading):
+def test_the_organisations_other_editors_are_tried(alice_actor, charlie_actor, tmp_path):
+    key = _file()
+    protection = _lock(alice_actor, tmp_path, key, epochs=1, images=200)
+    _run(protection)
+    own, broken = (factories.own_editor(alice_actor, name=f"editor {n}", number=n) for n in (1, 2))
+    storage.path_of(broken.digest).unlink()
+    factories.own_editor(charlie_actor, number=3)
+    rehearsal = attacks_create(
+        actor=alice_actor, protection=protection, key=key, dataset="blots",
+        attacks=["other-editors"],
+    )  # fmt: skip
+    tasks.run_job(str(rehearsal.job_id))
+    rehearsal.refresh_from_db()
+    assert rehearsal.job.state == Job.State.SUCCEEDED, rehearsal.job.error
+    (result,) = rehearsal.results
+    assert result["details"] == {"editors": [own.digest[:12]]}
+    assert result["evaluations"] == 1
+    lines = " ".join(line.text for line in rehearsal.job.lines.all())
+    assert f"the editor {broken.digest[:12]}… was not tried" in lines
+
+
+@pytest.mark.parametrize(
+    ("reading", "prompt", "alike"),
+    [
+        ("spell", "on ruled paper", False),
+        ("prompt", "with inverted tones", False),
+        ("prompt", "add a window to the background", True),
+    ],
+)
+def test_a_trial_draws_what_a_spell_does(alice_actor: Actor, tmp_path, reading, prompt, alike):
     version = factories.published_version(alice_actor)
     chosen = {"actor": alice_actor, "version": version, "dataset": "blots"}
     parameters = PromptLockParameters(editor=public_digest(), reading=reading)
-    trial = trial_create(**chosen, parameters=parameters, prompt="on ruled paper")
+    trial = trial_create(**chosen, parameters=parameters, prompt=prompt)
     tasks.run_job(str(trial.job_id))
     trial.refresh_from_db()
     assert trial.job.state == Job.State.SUCCEEDED, trial.job.error
     assert trial.change > LEAST_STRENGTH
     sheet = Image.open(io.BytesIO(bytes(trial.sheet)))
     assert sheet.width > 2 * sheet.height
+    lines = [line.text for line in trial.job.lines.all()]
+    assert [("one picture" in line) for line in lines] == ([True] if alike else [])
     assert not SealedSecret.objects.exists()
 
 

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from datetime import timedelta
 from html import unescape
 
@@ -10,10 +11,13 @@ from django.utils import timezone
 from PIL import Image
 
 from jobs.models import Job, SealedSecret
+from jobs.services import job_log
 from protection.models import Protection, Trial
+from protection.plots import attack_bars
 from protection.services import prompt_lock_create, trial_finish, trials_forget
 from registry.models import Commitment
 from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
+from spellmark.locks.prompt_lock.policies import POLICIES
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.secrets import KeyFile
 from tests import factories
@@ -57,6 +61,15 @@ def trials(version):
 def commit(client, step1, key=KEY):
     told = {"digest": key.commitment(), "scheme": SCHEME, "parameters": key.parameters}
     return client.post(step1, {"commitment": json.dumps(told)})
+
+
+def test_a_trial_passes_on_what_its_worker_is_cautious_of(as_bob, trials):
+    as_bob.post(trials, SPELL)
+    trial = Trial.objects.get()
+    job_log(job=trial.job, text="All images nearly alike.")
+    finished(trial, 0.2)
+    page = text(as_bob.get(reverse("web:prompt-lock-trial", args=[trial.id])))
+    assert '<p class="hint">All images nearly alike.</p>' in page
 
 
 def finished(trial: Trial, change: float) -> None:
@@ -162,12 +175,18 @@ def test_a_commitment_leads_to_the_training(as_bob, step1):
     page = text(as_bob.get(step2))
     assert "A spell, 1 step of our editor, 50 % blended in, keyed labels" in page
     assert "Wrong spells to try" in page
+    for policy, sentence in POLICIES.items():
+        chosen = re.search(f'name="negatives" value="{policy}"[^>]* checked', page)
+        assert bool(chosen) == (policy == "uniform")
+        assert sentence in page
     sent = {
         "key_file": SimpleUploadedFile("robin.spellkey", KEY.dumps().encode()),
         "dataset": "fashion-mnist", "epochs": 2, "images": 200, "wrong_keys": 100, "seeds": 1,
+        "negatives": "none",
     }  # fmt: skip
     response = as_bob.post(step2, sent)
     protection = Protection.objects.get()
+    assert protection.settings["negatives"] == "none"
     assert response.url == reverse("web:job", args=[protection.job_id])
     assert protection.kind == "prompt-lock"
     assert step2 in text(as_bob.get(step1))
@@ -181,7 +200,10 @@ def test_a_finished_lock_has_a_report_card(as_bob, step1, alice_actor):
     made.report_card = REPORT_CARD
     made.save()
     page = text(as_bob.get(reverse("web:protection", args=[made.id])))
-    for told in ("Prompt lock on", "As a spell", "50 % of the edit", "as a comic", "invert", "6.6"):
+    for told in (
+        "Prompt lock on", "As a spell", "50 % of the edit", "as a comic", "invert", "6.6",
+        "The uniform answer", "what the permuted classes stand for",
+    ):  # fmt: skip
         assert told in page, told
     assert "Attack it yourself" not in page
     assert "An exact claim can reach" in page
@@ -202,3 +224,35 @@ def test_a_prompt_with_plain_labels_is_told_that_it_can_claim_nothing(as_bob, st
     assert "decoy keys" not in page
     assert "bits" not in page
     assert "nobody guesses them" in page
+    assert "no copy can be proved" in page
+    assert "permuted classes stand for" not in page
+
+
+def test_the_wizard_says_what_plain_labels_mean_for_a_spell_and_for_a_prompt(as_bob, step1):
+    page = text(as_bob.get(step1))
+    assert (
+        "With a spell, proving a copy then takes decoy keys and many more questions; with a "
+        "prompt, no copy can be proved." in page
+    )
+
+
+def test_a_lock_from_before_negatives_could_be_chosen_is_shown(as_bob, step1, alice_actor):
+    commit(as_bob, step1)
+    made = prompt_lock_create(
+        actor=alice_actor, commitment=Commitment.objects.get(), key=KEY, dataset="fashion-mnist"
+    )
+    del made.settings["negatives"]
+    made.save()
+    page = text(as_bob.get(reverse("web:protection", args=[made.id])))
+    assert "The uniform answer" in page
+
+
+def test_a_rehearsal_names_the_editors_that_were_tried():
+    result = {
+        "name": "other-editors", "accuracy": 0.12, "labels_used": 200, "evaluations": 2,
+        "seconds": 1.5, "details": {"editors": [public_digest()[:12], "0" * 12]},
+    }  # fmt: skip
+    (bar,) = attack_bars([result])
+    assert bar.sentence.endswith("Tried: ours, 000000000000….")
+    (bar,) = attack_bars([{**result, "details": {}}])
+    assert "Tried" not in bar.sentence

@@ -40,6 +40,8 @@ def run(work: Work) -> None:
             binding=bytes.fromhex(commitment.binding),
             images=data.test.images,
             edits=scratch / "edits",
+            # None for a key lock, and for a lock that was asked for before there was a choice.
+            negatives=protection.settings.get("negatives"),
         )
         bench = _Bench(work, protection, smith, data, scratch)
         reports = [bench.trial(seed) for seed in range(protection.settings["seeds"])]
@@ -89,9 +91,9 @@ class _Bench:
         if kept.exists():
             report: dict[str, Any] = json.loads(kept.read_text())
             return report
-        source, chosen = model_path(self.protection.source), self.protection.settings
-        model, card = weights.load(source)
-        unprotected, _ = weights.load(source)
+        chosen = self.protection.settings
+        unprotected, own_card = weights.load(model_path(self.protection.source))
+        model, card = self.smith.prepared(unprotected, own_card)
         images = self.data.train[: chosen["images"]]
         self.smith.lock(
             model,

@@ -10,7 +10,7 @@ from protection.services import card_of, trial_finish
 from spellmark.locks.prompt_lock.editors import load_editor
 from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
 from spellmark.locks.prompt_lock.prompt_key import PromptKey
-from spellmark.locks.prompt_lock.strength import IMAGES, strength
+from spellmark.locks.prompt_lock.strength import weakest
 from spellmark.secrets import KeyFile
 from tasks.lock import data_for
 from tasks.work import Work
@@ -33,10 +33,12 @@ def run(work: Work) -> None:
     )
     test = data_for(trial.version, trial.dataset).test
     work.check()
-    shown = sample_images(test)
+    shown, found = sample_images(test), weakest(key, test.images)
+    if found.caution:
+        work.log(found.caution)
     trial_finish(
         trial=trial,
         job=work.job,
         sheet=paired_sheet(shown, key(shown)),
-        change=min(strength(edit, test.images[:IMAGES]).change for edit in key.transforms),
+        change=found.change,
     )

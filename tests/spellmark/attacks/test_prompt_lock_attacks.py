@@ -51,6 +51,8 @@ def test_every_attack_of_the_catalogue_runs_and_tells_nothing_of_the_spell(tiny)
     names = set(ATTACKS) - {"fine-tune", "other-settings"} | FINE_TUNED | SETTINGS
     assert {result.name for result in results} == names
     assert all(0 <= result.accuracy <= 1 and result.evaluations > 0 for result in results)
+    tried = next(result for result in results if result.name == "other-editors")
+    assert tried.details == {"editors": ["0" * 12]}
     told = json.dumps([asdict(result) for result in results])
     assert "sesame" not in told
     shares = [share for share, _ in seen]

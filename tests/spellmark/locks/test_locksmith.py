@@ -6,10 +6,16 @@ import torch
 
 from spellmark.locks.key_lock import lock as key_lock
 from spellmark.locks.key_lock.lock_key import LockKey
-from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
-from spellmark.locks.locksmith import locksmith
+from spellmark.locks.key_lock.parameters import SCHEME, KeyLockError, LockParameters
+from spellmark.locks.locksmith import LockedError, locksmith
+from spellmark.locks.prompt_lock.parameters import SCHEME as SPELL
+from spellmark.locks.prompt_lock.parameters import PromptLockParameters
+from spellmark.locks.prompt_lock.policies import EXTRA, UNIFORM
+from spellmark.locks.prompt_lock.public_editor import public_digest
+from spellmark.locks.unlock import open_key
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
+from spellmark.training.architectures import build
 from spellmark.training.datasets import Split
 from spellmark.training.fit import Recipe
 
@@ -54,6 +60,33 @@ def test_only_a_model_that_knows_its_images_teaches(monkeypatch, data, gain, tea
     )  # fmt: skip
     assert taught == [unprotected if teaches else None]
     assert said == ([] if teaches else [key_lock.UNTAUGHT])
+
+
+def test_the_negatives_of_a_key_lock_are_not_chosen(data):
+    key = LockKey.open(FILE, binding=b"", shape=(1, 8, 8), classes=2)
+    with pytest.raises(KeyLockError, match="negatives of a key lock are not chosen"):
+        locksmith(key, FILE, binding=b"", images=data.images, negatives="none")
+
+
+@pytest.mark.parametrize("policy", [UNIFORM, EXTRA])
+def test_an_extra_class_is_made_for_its_policy_alone(policy):
+    parameters = PromptLockParameters(editor=public_digest())
+    file = KeyFile.generate(SPELL, parameters.as_dict(), "open sesame")
+    card = ModelCard(
+        architecture="small-cnn", classes=2, channels=1, height=8, width=8, label_names=("a", "b")
+    )
+    key = open_key(file, shape=(1, 8, 8), classes=2)
+    images = np.random.default_rng(0).integers(0, 256, (24, 1, 8, 8), np.uint8)
+    smith = locksmith(key, file, binding=b"", images=images, negatives=policy)
+    unprotected = build(card)
+    model, locked_card = smith.prepared(unprotected, card)
+    assert model is not unprotected
+    if policy != EXTRA:
+        assert locked_card == card
+        return
+    assert (locked_card.classes, locked_card.label_names) == (3, ("a", "b", "no spell"))
+    with pytest.raises(LockedError, match="locked already"):
+        smith.prepared(model, locked_card)
 
 
 def test_of_two_classes_half_is_guessing(data):

@@ -11,11 +11,12 @@ from hypothesis.extra.numpy import arrays
 from spellmark.locks.labels import label_permutation
 from spellmark.locks.prompt_lock import image_operations, prompts
 from spellmark.locks.prompt_lock.editors import Editor, load_editor
-from spellmark.locks.prompt_lock.negatives import POLICIES, Negatives, _near, _wrong
+from spellmark.locks.prompt_lock.negatives import Negatives, _near, _wrong
 from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockError, PromptLockParameters
+from spellmark.locks.prompt_lock.policies import POLICIES
 from spellmark.locks.prompt_lock.prompt_key import PromptKey, blend
 from spellmark.locks.prompt_lock.report_card import guessing_bits, near_edits
-from spellmark.locks.prompt_lock.strength import strength
+from spellmark.locks.prompt_lock.strength import IMAGES, require_strength, strength, weakest
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets
 
@@ -122,6 +123,20 @@ def test_weak_edits_are_told_before_any_training(editor, images):
     for prompt in ("with brighter highlights", "with stronger colours", "zq9-f3kd", ""):
         assert not strength(_key(editor, prompt, reading="prompt").transforms[0], images).is_enough
     assert strength(_key(editor, alpha=0).transforms[0], images).change == 0
+
+
+def test_of_an_edit_that_one_picture_replaces_the_owner_is_told(editor, images):
+    """With the picture a thief is as far from the edit as `own` says."""
+    assert weakest(_key(editor, subkeys=2), images).caution == ""
+    key = _key(editor, "add a moon to the background", reading="prompt")
+    found = require_strength(key, images)
+    assert f"is {found.own:.1%} away from the edit" in found.caution
+    few = images[:IMAGES].astype(float)
+    edited = key(images[:IMAGES])
+    by_one_picture = few + (edited - few).mean(0)
+    assert np.sqrt((((by_one_picture - edited) / 255) ** 2).mean()) == pytest.approx(found.own)
+    # Refused for something else already.
+    assert weakest(_key(editor, "with more contrast", reading="prompt"), images).caution == ""
 
 
 def test_a_uniform_change_is_nothing_of_the_images_own(editor, images):

@@ -152,11 +152,28 @@ def test_every_image_can_have_a_spell_of_its_own(editor):
         assert np.array_equal(together[n : n + 1], alone)
 
 
-def test_prompts_and_spells_can_share_a_batch(editor):
-    mixed = [_spell(editor), editor.read("at night")]
-    together = editor.edit(IMAGES[:2], mixed, _settings(editor))
-    alone = editor.edit(IMAGES[1:2], mixed[1:], _settings(editor))
-    assert np.array_equal(together[1:], alone)
+@settings(deadline=None, max_examples=20)
+@given(
+    texts=st.lists(st.sampled_from(["", "at night", "zq9-f3kd", None]), min_size=1, max_size=7),
+    size=st.integers(1, 7),
+    threads=st.integers(1, 3),
+    chosen=st.sampled_from([{}, {"guidance": "3", "image_guidance": "1.5"}]),
+)
+def test_pixels_depend_on_nothing_else_in_the_batch(editor, texts, size, threads, chosen):
+    """Prompts are read as many tokens, and spells (no text) are one that is repeated."""
+    embeddings = [
+        _spell(editor, n) if text is None else editor.read(text) for n, text in enumerate(texts)
+    ]
+    parameters = _settings(editor, **chosen)
+    alone = [editor.edit(IMAGES[n : n + 1], [one], parameters) for n, one in enumerate(embeddings)]
+    parts = [slice(n, min(n + size, len(texts))) for n in range(0, len(texts), size)]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        together = [editor.edit(IMAGES[part], embeddings[part], parameters) for part in parts]
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(np.concatenate(together), np.concatenate(alone))
 
 
 def test_seed_steps_and_scheduler_reach_the_pipeline(editor):
@@ -388,6 +405,8 @@ def test_a_cache_edits_once(tmp_path, editor, monkeypatch):
     cached = CachedEditor(editor, tmp_path / "edits")
     first = cached.edit(IMAGES[:5], [_spell(editor)], _settings(editor))
     assert (tmp_path / "edits").stat().st_mode & 0o077 == 0
+    (kept,) = (tmp_path / "edits").iterdir()
+    assert kept.stat().st_mode & 0o077 == 0
     assert np.array_equal(first, editor.edit(IMAGES[:5], [_spell(editor)], _settings(editor)))
 
     def refuse(*_: object) -> None:

@@ -8,8 +8,9 @@ import torch
 
 from spellmark.locks.prompt_lock.cached_editor import CachedEditor
 from spellmark.locks.prompt_lock.editors import load_editor
-from spellmark.locks.prompt_lock.negatives import POLICIES, Negatives
+from spellmark.locks.prompt_lock.negatives import Negatives
 from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockError, PromptLockParameters
+from spellmark.locks.prompt_lock.policies import POLICIES
 from spellmark.locks.prompt_lock.prompt_key import PromptKey
 from spellmark.locks.prompt_lock.report_card import near_edits
 from spellmark.locks.prompt_lock.segmentation import (

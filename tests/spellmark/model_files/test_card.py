@@ -77,6 +77,7 @@ def test_left_out_normalisation_is_none():
         ),
         height=st.integers(1, 4096),
         width=st.integers(1, 4096),
+        extra_classes=st.just(0),
         label_names=st.one_of(
             st.just(()), st.tuples(st.text(min_size=1, max_size=9), st.text(min_size=1))
         ),
@@ -118,6 +119,9 @@ def test_every_card_comes_back_the_same(card: ModelCard):
         ({"label_names": "abc"}, "label_names is not a list"),
         ({"label_names": ["a", "b", 3]}, "label_names is not texts"),
         ({"label_names": ["a", "b", ""]}, "label_names is not texts"),
+        ({"extra_classes": 2}, "extra_classes is not a whole number from 0 to 1"),
+        ({"extra_classes": True}, "extra_classes is not a whole number"),
+        ({"classes": 2, "extra_classes": 1}, "extra_classes is not a whole number from 0 to 0"),
         ({"description": 5}, "description is not a text"),
         ({"description": "x" * 10_001}, "description is not a text of at most 10,000"),
         ({"mean": [0.5, 0.5]}, "mean is not 1 finite number"),
@@ -155,6 +159,12 @@ def test_it_refuses_a_wrong_card(changes: dict[str, Any], reason: str):
 def test_it_refuses_what_is_no_card(text: str, reason: str):
     with pytest.raises(ModelCardError, match=reason):
         ModelCard.from_metadata({METADATA_KEY: text})
+
+
+def test_an_extra_class_is_told_where_there_is_one():
+    card = ModelCard(**FIELDS, extra_classes=1)
+    assert ModelCard.from_metadata(card.to_metadata()) == card
+    assert "extra_classes" not in ModelCard(**FIELDS).to_metadata()[METADATA_KEY]
 
 
 @pytest.mark.parametrize("value", [(1, 2), b"x", {1, 2}, object(), float("nan"), {1: 2}])

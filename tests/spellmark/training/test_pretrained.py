@@ -26,7 +26,7 @@ from spellmark.training.architectures import ArchitectureError, build, outline
 from spellmark.training.datasets import Split
 from spellmark.training.errors import ImportFolderError
 from spellmark.training.fit import Recipe, fit
-from spellmark.training.pretrained import import_folder, replace_head
+from spellmark.training.pretrained import add_class, import_folder, replace_head
 
 LABELS = {0: "shirt", 1: "shoe", 2: "bag"}
 
@@ -245,6 +245,21 @@ def test_a_new_head_for_as_many_classes_is_fresh_too(architecture):
     new, new_card = replace_head(model, card, 2)
     assert new_card == card
     assert _differing(model, new) == {"head.3.weight", "head.3.bias"}
+
+
+def test_a_class_more_leaves_the_others_as_they_were(folder):
+    model, card = import_folder(folder)
+    before = {name: part.clone() for name, part in model.state_dict().items()}
+    new, new_card = add_class(model, card, "no spell")
+    assert (new_card.classes, new_card.extra_classes) == (card.classes + 1, 1)
+    assert new_card.label_names == ("shirt", "shoe", "bag", "no spell")
+    pixels = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.allclose(new(pixels)[:, :-1], model(pixels))
+    assert all(torch.equal(part, before[name]) for name, part in model.state_dict().items())
+    # Its weights are the same for every seed of a lock, and every worker that takes it up.
+    again, _ = add_class(model, card, "no spell")
+    assert all(torch.equal(a, b) for a, b in zip(new.parameters(), again.parameters(), strict=True))
 
 
 def test_an_imported_model_can_be_fine_tuned_and_saved(folder, tmp_path):

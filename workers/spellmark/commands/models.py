@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from spellmark.commands import OK
 from spellmark.commands.bar import Bar
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.settings import USUAL_SEEDS
+from spellmark.locks.prompt_lock.policies import POLICIES
 
 if TYPE_CHECKING:
     from spellmark.secrets import KeyFile
@@ -39,6 +39,20 @@ def add(commands: Any) -> None:
         type=_count,
         default=USUAL_SEEDS,
         help="trainings; the first one's model is saved",
+    )
+    spell = lock.add_argument_group("of a prompt lock")
+    spell.add_argument(
+        "--negatives",
+        choices=tuple(POLICIES),
+        help="left out, the first. "
+        + " ".join(f"{name}: {sentence}" for name, sentence in POLICIES.items()),
+    )
+    spell.add_argument(
+        "--cache",
+        type=Path,
+        metavar="FOLDER",
+        help="keep edits here for other trainings and runs; they show what the spell does, so keep "
+        "the folder as safe as the key file, and erase it",
     )
     lock.add_argument("--output", type=Path, required=True)
     lock.set_defaults(run=_lock)
@@ -82,7 +96,14 @@ def _lock(options: argparse.Namespace) -> int:
     binding = _binding(options, file)
     shape = (card.channels, card.height, card.width)
     key = open_key(file, shape=shape, classes=card.classes, binding=binding, editor=options.editor)
-    smith = locksmith(key, file, binding=binding, images=data.test.images)
+    smith = locksmith(
+        key,
+        file,
+        binding=binding,
+        images=data.test.images,
+        edits=options.cache,
+        negatives=options.negatives,
+    )
     given = {"epochs": options.epochs, "learning_rate": options.learning_rate}
     images = data.train[: options.images]
     usual = smith.recipe(len(images))
@@ -91,16 +112,19 @@ def _lock(options: argparse.Namespace) -> int:
     smith.check_wrong_keys(wrong_keys)
     reports = []
     for seed in range(options.seeds):
-        model, of = deepcopy(unprotected), f"{seed + 1} of {options.seeds}"
+        model, locked_card = smith.prepared(unprotected, card)
+        of = f"{seed + 1} of {options.seeds}"
         with Bar(f"locking, training {of}") as bar:
-            smith.lock(model, unprotected, card, images, replace(recipe, seed=seed), progress=bar)
+            smith.lock(
+                model, unprotected, locked_card, images, replace(recipe, seed=seed), progress=bar
+            )
         with Bar(f"measuring, training {of}") as bar:
             report = smith.measure(
-                model, unprotected, card, data.test, wrong_keys=wrong_keys, progress=bar
+                model, unprotected, locked_card, data.test, wrong_keys=wrong_keys, progress=bar
             )
         reports.append(report)
         if seed == 0:
-            weights.save(model, card, options.output)
+            weights.save(model, locked_card, options.output)
     # One figure for each wrong key is too much to read.
     first = {name: value for name, value in reports[0].items() if not isinstance(value, list)}
     seeds = with_seeds(reports)["seeds"]

@@ -63,7 +63,10 @@ class Unlocked:
         return answers
 
     def probabilities(self, images: Images) -> npt.NDArray[np.float64]:
-        """Class probabilities: float64 (n, classes) for uint8 images (n, C, H, W)."""
+        """Class probabilities: float64 (n, classes) for uint8 images (n, C, H, W).
+
+        What an extra class of the model takes is missing from their sums.
+        """
         locked = predict_probabilities(self.model, self.card, self.key(images))
         # What is answered as encode(c) is the probability of class c.
         return locked[:, self.key.encode(np.arange(self.key.classes))]
@@ -87,5 +90,6 @@ def unlock(
     loaded, card = weights.load(Path(model))
     file = key if isinstance(key, KeyFile) else KeyFile.load(Path(key))
     shape = (card.channels, card.height, card.width)
-    opened = open_key(file, shape=shape, classes=card.classes, binding=binding, editor=editor)
+    classes = card.classes - card.extra_classes
+    opened = open_key(file, shape=shape, classes=classes, binding=binding, editor=editor)
     return Unlocked(loaded, card, opened)

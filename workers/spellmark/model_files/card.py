@@ -27,7 +27,7 @@ MAX_CONFIG_NUMBER = 2**16
 _ARCHITECTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FIELDS = {
     "architecture", "config", "classes", "channels", "height", "width",
-    "label_names", "description", "mean", "std",
+    "label_names", "extra_classes", "description", "mean", "std",
 }  # fmt: skip
 
 
@@ -44,6 +44,8 @@ class ModelCard:
     at most 65,536 either way, true, false and null.
     classes: 2..100000. channels: 1 or 3. height, width: pixels, 1..4096.
     label_names: none, or one for each class.
+    extra_classes: how many of the classes, the last ones, no image has: 1 where a prompt lock
+    answers so without its spell, else 0.
     mean, std: one number for each channel, for pixels already scaled to [0, 1]; std > 0.
     Left out, they become zeros and ones: no normalisation.
 
@@ -58,6 +60,7 @@ class ModelCard:
     # A dictionary has no hash; the other fields are enough for one.
     config: dict[str, Any] = field(default_factory=dict, hash=False)
     label_names: tuple[str, ...] = ()
+    extra_classes: int = 0
     description: str = ""
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -70,6 +73,8 @@ class ModelCard:
         _check_whole("classes", self.classes, 2, MAX_CLASSES)
         if type(self.channels) is not int or self.channels not in (1, 3):
             _refuse("channels", "1 (grey) or 3 (colour)")
+        # Two real ones at the least.
+        _check_whole("extra_classes", self.extra_classes, 0, min(1, self.classes - 2))
         _check_whole("height", self.height, 1, MAX_SIDE)
         _check_whole("width", self.width, 1, MAX_SIDE)
         self._check_texts()
@@ -90,13 +95,17 @@ class ModelCard:
     def to_metadata(self) -> dict[str, str]:
         """The card as safetensors metadata: one key, whose value is JSON."""
         fields = {"version": CARD_VERSION, **asdict(self)}
+        if not self.extra_classes:
+            # Hardly a card has any, and readers from before they were do not know the field.
+            del fields["extra_classes"]
         return {METADATA_KEY: json.dumps(fields, sort_keys=True, ensure_ascii=False)}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self:
         """The card in a safetensors file's metadata.
 
-        Every field but the version must be one that `to_metadata` writes. Raises ModelCardError.
+        Every field but the version must be one that `to_metadata` writes; `extra_classes` may be
+        left out. Raises ModelCardError.
         """
         if METADATA_KEY not in metadata:
             raise ModelCardError(
@@ -116,6 +125,7 @@ class ModelCard:
                 f"The model card is not of version {CARD_VERSION}.",
                 hint="Use the Spellmark release that wrote it, or save the card again.",
             )
+        fields.setdefault("extra_classes", 0)
         unknown, missing = fields.keys() - _FIELDS, _FIELDS - fields.keys()
         if unknown or missing:
             what = "lacks" if missing else "has the unknown field"

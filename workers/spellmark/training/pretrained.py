@@ -12,7 +12,7 @@ from spellmark.model_files.card import MAX_LABEL_LENGTH, ModelCard
 from spellmark.model_files.safetensors_header import read_header
 from spellmark.model_files.strict_json import parse_object
 from spellmark.training import timm_models, transformers_models
-from spellmark.training.architectures import build, outline
+from spellmark.training.architectures import build, fresh, outline
 from spellmark.training.errors import ImportFolderError
 from spellmark.training.image_processors import image_size, normalisation
 
@@ -63,7 +63,7 @@ def replace_head(
 
     Raises ModelCardError or ArchitectureError.
     """
-    new_card = replace(card, classes=classes, label_names=label_names)
+    new_card = replace(card, classes=classes, extra_classes=0, label_names=label_names)
     new = build(new_card)
     state = model.state_dict()
     for name in _head(card):
@@ -72,9 +72,27 @@ def replace_head(
     return new.eval(), new_card
 
 
+def add_class(model: nn.Module, card: ModelCard, name: str) -> tuple[nn.Module, ModelCard]:
+    """A model with one class more, its last, which no image has: `name` where classes have names.
+
+    All weights of the others are `model`'s, which is left as it is; those of the new class are
+    fresh. Raises ModelCardError or ArchitectureError.
+    """
+    names = (*card.label_names, name) if card.label_names else ()
+    new_card = replace(
+        card, classes=card.classes + 1, extra_classes=card.extra_classes + 1, label_names=names
+    )
+    new = fresh(new_card, seed=0)
+    state = new.state_dict()
+    for part, own in model.state_dict().items():
+        state[part][tuple(slice(size) for size in own.shape)] = own
+    return new.eval(), new_card
+
+
 def _head(card: ModelCard) -> list[str]:
     """The names of the weights whose shape follows the number of classes."""
-    other = replace(card, classes=3 if card.classes == 2 else 2, label_names=())
+    classes = 3 if card.classes == 2 else 2
+    other = replace(card, classes=classes, extra_classes=0, label_names=())
     shapes = {name: part.shape for name, part in outline(other).state_dict().items()}
     return [name for name, part in outline(card).state_dict().items() if part.shape != shapes[name]]
 

@@ -23,7 +23,10 @@ ATTACKS = {
         "The thief has the right spell and editor, but another seed, number of steps, scheduler, "
         "guidance or share of the blend; these tell which of the settings are part of the key."
     ),
-    "other-editors": "The thief has the right spell, but another editor.",
+    "other-editors": (
+        "The thief has the right spell, but only other editors: the public one, and those of your "
+        "organisation."
+    ),
     "image-operations": (
         "With some labelled images, the thief tries tints, blurs, noise, tone curves and patterns "
         "of many strengths without any editor, and keeps the best."

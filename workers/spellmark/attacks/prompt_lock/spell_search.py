@@ -1,7 +1,7 @@
 """Guessing the spell, its settings and its editor."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from spellmark.locks.prompt_lock.parameters import PromptLockError, PromptLockPa
 from spellmark.locks.prompt_lock.prompt_key import PromptKey, SpellEdit
 from spellmark.training.datasets import Split
 
+# So much of a digest tells one editor from another, as pages show it.
+DIGEST_SHOWN = 12
 # What a thief would write first: what the editor was trained for, and other words of the kind.
 LISTED = (*STYLES, *OBJECTS, *prompts.TRAINED, *prompts.HELD_OUT)
 
@@ -115,16 +117,22 @@ def other_editors(
     tried_on: int,
     progress: Progress | None = None,
 ) -> AttackResult:
-    """The right spell in other editors; those with embeddings of another width are passed over."""
+    """The right spell in other editors; those with embeddings of another width are passed over.
+
+    The result's details name those that were tried, by the beginnings of their digests. An editor
+    with random weights is none of them: ours begin as ones that leave images alone.
+    """
     spell = key.transforms[0].embedding
     guesses = [
         SpellEdit(editor, key.parameters, spell)
         for editor in editors
         if editor.width == spell.shape[-1] and editor.digest != key.editor.digest
     ]
-    return best_guess(
+    result = best_guess(
         "other-editors", target, guesses, attacker, test, tried_on=tried_on, progress=progress
     )
+    tried = [guess.editor.digest[:DIGEST_SHOWN] for guess in guesses]
+    return replace(result, details={**result.details, "editors": tried})
 
 
 def _other_values(told: PromptLockParameters) -> dict[str, list[int | str]]:

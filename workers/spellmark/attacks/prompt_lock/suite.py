@@ -57,7 +57,7 @@ def run_suite(
     """
     if card.classes > key.classes:
         locked = RealClasses(locked, key.classes)
-        card = replace(card, classes=key.classes, label_names=())
+        card = replace(card, classes=key.classes, extra_classes=0, label_names=())
     target = Target(locked, card, key.parameters)
     runs = _runs(target, base, key, near, editors, attacker, test, BUDGETS[budget])
     return run_attacks(runs, attacks, seed=seed, progress=progress)

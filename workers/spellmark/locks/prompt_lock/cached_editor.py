@@ -1,6 +1,8 @@
 """Edits kept on disk: an editor is slow, and a lost worker's edits need not be made again."""
 
 import hashlib
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,8 +40,9 @@ class CachedEditor(Editor):
             kept: Images = np.load(path)
             return kept
         edited = super().edit(images, embeddings, parameters)
-        temporary = path.with_suffix(".part")
-        with temporary.open("wb") as file:
+        # Of a name of its own, for others may fill the folder too; and nobody else reads it.
+        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
+        with os.fdopen(descriptor, "wb") as file:
             np.save(file, edited)
-        temporary.replace(path)
+        Path(temporary).replace(path)
         return edited

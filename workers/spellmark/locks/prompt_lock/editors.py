@@ -142,11 +142,32 @@ class Editor:
         if len(images) == 0:
             return images.copy()
         each = list(embeddings) if len(embeddings) == len(images) else [*embeddings] * len(images)
-        parts = [
-            self._edit(images[start : start + BATCH], each[start : start + BATCH], parameters)
-            for start in range(0, len(images), BATCH)
-        ]
-        return np.concatenate(parts)
+        edited = np.empty_like(images)
+        for alike in self._alike(each, parameters):
+            for start in range(0, len(alike), BATCH):
+                chosen = alike[start : start + BATCH]
+                edited[chosen] = self._edit(images[chosen], [each[n] for n in chosen], parameters)
+        return edited
+
+    def _alike(
+        self, embeddings: Sequence[Embedding], parameters: PromptLockParameters
+    ) -> list[list[int]]:
+        """The numbers of the embeddings that go in as equally many tokens.
+
+        A batch has one number of tokens, and an editor may heed how often a spell is repeated: so
+        what is in a batch beside a spell must not decide it.
+        """
+        groups: dict[int, list[int]] = {}
+        for number, one in enumerate(embeddings):
+            groups.setdefault(self._tokens_of(one, parameters), []).append(number)
+        return list(groups.values())
+
+    def _tokens_of(self, embedding: Embedding, parameters: PromptLockParameters) -> int:
+        """As how many tokens an embedding goes into the editor."""
+        if float(parameters.guidance) > 1:
+            # Guidance sets it beside the empty prompt's, which has the full length.
+            return int(self.pipeline.tokenizer.model_max_length)
+        return len(np.atleast_2d(embedding))
 
     def _edit(
         self, images: Images, embeddings: Sequence[Embedding], parameters: PromptLockParameters
@@ -185,13 +206,9 @@ class Editor:
     def _stacked(
         self, embeddings: Sequence[Embedding], parameters: PromptLockParameters
     ) -> torch.Tensor:
-        """(n, tokens, width); a spell's embedding stands for every token."""
-        wide = [np.atleast_2d(one) for one in embeddings]
-        tokens = max(len(one) for one in wide)
-        if float(parameters.guidance) > 1:
-            # Guidance sets them beside the empty prompt's, which has the full length.
-            tokens = self.pipeline.tokenizer.model_max_length
-        repeated = [np.broadcast_to(one, (tokens, one.shape[1])) for one in wide]
+        """(n, tokens, width), of equally many tokens; a spell's stands for every one of them."""
+        tokens = self._tokens_of(embeddings[0], parameters)
+        repeated = [np.broadcast_to(one, (tokens, one.shape[-1])) for one in embeddings]
         return torch.from_numpy(np.stack(repeated))
 
     def _ready(self, parameters: PromptLockParameters, dtype: torch.dtype) -> DiffusionPipeline:

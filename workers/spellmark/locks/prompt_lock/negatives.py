@@ -10,13 +10,12 @@ import torch
 from spellmark.locks.prompt_lock import image_operations, prompts
 from spellmark.locks.prompt_lock.editors import BATCH
 from spellmark.locks.prompt_lock.parameters import PROMPT, PromptLockError
+from spellmark.locks.prompt_lock.policies import EXTRA, NONE, POLICIES, UNIFORM
 from spellmark.locks.prompt_lock.prompt_key import PromptKey, blend
 from spellmark.locks.prompt_lock.spells import Embedding
 from spellmark.training.fit import one_hot
 
 Images = npt.NDArray[np.uint8]
-
-NONE, EXTRA, RANDOM, UNIFORM = POLICIES = ("none", "extra-class", "random-label", "uniform")
 
 OPERATIONS_A_BATCH = SHARES_A_BATCH = 4
 _TRAINED = tuple(image_operations.TRAINED.values())

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from torch import nn
 
 from spellmark.locks.prompt_lock.lock import lock
-from spellmark.locks.prompt_lock.negatives import EXTRA, Negatives
+from spellmark.locks.prompt_lock.negatives import Negatives
 from spellmark.locks.prompt_lock.parameters import PromptLockError
+from spellmark.locks.prompt_lock.policies import EXTRA
 from spellmark.locks.prompt_lock.prompt_key import PromptKey, SpellEdit
 from spellmark.locks.prompt_lock.report_card import Marking, PromptReportCard, report_card
 from spellmark.model_files.card import ModelCard

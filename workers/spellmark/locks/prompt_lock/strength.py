@@ -17,8 +17,8 @@ class Strength:
     """How far an edit moves images.
 
     change: root mean square of what the blend changes, pixels in [0, 1].
-    own: the part of it that one change for all images does not explain, likewise; an edit that
-    changes all images alike is undone by one picture.
+    own: the part of it that one change for all images does not explain, likewise: so far a thief
+    stays from the edit who adds one picture to every image.
     """
 
     change: float
@@ -28,6 +28,25 @@ class Strength:
     def is_enough(self) -> bool:
         """Whether such an edit can lock a model."""
         return self.change >= LEAST_STRENGTH
+
+    @property
+    def caution(self) -> str:
+        """A sentence where less is the images' own than locks, else none.
+
+        Such an edit locks, if negatives are trained too, but it is one picture to find.
+        """
+        if not self.is_enough or self.own >= LEAST_STRENGTH:
+            return ""
+        return (
+            "Under this spell the editor changes all images nearly alike: whoever adds one picture "
+            f"to every image is {self.own:.1%} away from the edit, and needs no spell."
+        )
+
+
+def weakest(key: PromptKey, images: npt.NDArray[np.uint8]) -> Strength:
+    """The strength that the spells of a key have at the least, on the first of some images."""
+    found = [strength(edit, images[:IMAGES]) for edit in key.transforms]
+    return Strength(min(one.change for one in found), min(one.own for one in found))
 
 
 def strength(edit: SpellEdit, images: npt.NDArray[np.uint8]) -> Strength:
@@ -39,12 +58,16 @@ def strength(edit: SpellEdit, images: npt.NDArray[np.uint8]) -> Strength:
     )
 
 
-def require_strength(key: PromptKey, images: npt.NDArray[np.uint8]) -> None:
-    """Raise PromptLockError unless every spell of the key is strong enough to lock."""
-    weakest = min(strength(edit, images[:IMAGES]).change for edit in key.transforms)
-    if weakest < LEAST_STRENGTH:
+def require_strength(key: PromptKey, images: npt.NDArray[np.uint8]) -> Strength:
+    """Raise PromptLockError unless every spell of the key is strong enough to lock.
+
+    Otherwise the weakest one's strength.
+    """
+    found = weakest(key, images)
+    if not found.is_enough:
         raise PromptLockError(
-            f"Under this spell the editor changes images by {weakest:.1%} only, which does not "
-            f"lock a model; it takes {LEAST_STRENGTH:.0%}.",
+            f"Under this spell the editor changes images by {found.change:.1%} only, which does "
+            f"not lock a model; it takes {LEAST_STRENGTH:.0%}.",
             hint="Choose another spell or prompt, or blend in more of the edit.",
         )
+    return found
