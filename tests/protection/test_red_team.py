@@ -1,7 +1,9 @@
 """False claims as they are started and kept: for a version, without a key."""
 
+import numpy as np
 import pytest
 from django.db import IntegrityError
+from safetensors.numpy import save
 
 from accounts.actors import ForbiddenError
 from jobs.models import Job, SealedSecret
@@ -9,7 +11,7 @@ from protection.false_claims import BUDGET_WORDS, budgets, false_claims_create
 from protection.models import Rehearsal
 from protection.selectors import rehearsal_list
 from protection.services import ProtectionError
-from registry.services import model_create, version_create
+from registry.services import file_upload, model_create, version_create, version_publish
 from spellmark.attacks.forge_claim.catalogue import BUDGETS, FORGERIES
 from tests import factories
 
@@ -45,13 +47,14 @@ def test_what_cannot_be_tried_is_told(alice_actor, version):
     with pytest.raises(ProtectionError, match="no size") as refused:
         _claims(alice_actor, version, budget="endless")
     assert "full" in refused.value.hint
-    draft = version_create(actor=alice_actor, model=model_create(actor=alice_actor, name="wren"))
+    model = model_create(actor=alice_actor, name="wren")
+    draft = version_create(actor=alice_actor, model=model)
     with pytest.raises(ProtectionError, match="draft"):
         _claims(alice_actor, draft)
-    type(version).objects.filter(id=version.id).update(card=None)
-    version.refresh_from_db()
+    bare = [save({"w": np.zeros(1, np.float32)})]
+    file_upload(actor=alice_actor, version=draft, name="model.safetensors", chunks=bare)
     with pytest.raises(ProtectionError, match="no model card"):
-        _claims(alice_actor, version)
+        _claims(alice_actor, version_publish(actor=alice_actor, version=draft))
     assert not Job.objects.exists()
 
 
