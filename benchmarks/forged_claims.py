@@ -17,9 +17,10 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 import torch
 from result import report
 
+from spellmark.attacks.forge_claim.catalogue import BUDGETS, FORGERIES
 from spellmark.attacks.forge_claim.forgery import Forgery
 from spellmark.attacks.forge_claim.suite import run_forgeries
-from spellmark.attacks.forge_claim.world import FULL, QUICK, make_world
+from spellmark.attacks.forge_claim.world import make_world
 from spellmark.model_files.card import ModelCard
 from spellmark.training import datasets
 
@@ -48,13 +49,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     begin = time.process_time()
-    sizes, card = QUICK if options.quick else FULL, ModelCard(architecture="small-mlp", **CARD)
-    world = make_world(
-        card,
-        datasets.load("fashion-mnist"),
-        sizes,
-        progress=lambda _, step: print(step, flush=True),
-    )
+    sizes = BUDGETS["quick" if options.quick else "full"]
+    card = ModelCard(architecture="small-mlp", **CARD)
+    world = make_world(card, datasets.load("fashion-mnist"), sizes, progress=_tell)
     honest = world.loud.decision.verdict
     assert world.court.verify(world.loud.bundle).passed
     found = run_forgeries(world, progress=_tell)
@@ -78,7 +75,8 @@ def main() -> None:
 
 
 def _tell(share: float, step: str) -> None:
-    print(step, flush=True)
+    if step in FORGERIES or "loss" in step:
+        print(step, flush=True)
 
 
 def _show(found: list[Forgery]) -> None:

@@ -22,10 +22,12 @@ from jobs.services import job_cancel, job_claim
 from ledger.keys import ensure_signing_keys
 from ledger.services import ledger_sequence
 from protection.editors import editor_upload
+from protection.false_claims import false_claims_create
 from protection.features import feature_create, feature_finish
 from protection.guards import client_add, guard_create, guard_finish, opened_guard
-from protection.models import Editor, GuardClient, Protection, Trial, Unlock
+from protection.models import Editor, GuardClient, Protection, Rehearsal, Trial, Unlock
 from protection.services import (
+    attacks_finish,
     key_lock_create,
     lock_finish,
     trial_create,
@@ -451,6 +453,25 @@ def finished_trial(actor: Actor, version: Version) -> Trial:
     )
     trial_finish(trial=trial, job=claimed(trial.job), sheet=b"\x89PNG", change=0.2)
     return trial
+
+
+def finished_false_claims(actor: Actor, version: Version, *, believed: int = 0) -> Rehearsal:
+    """False claims of two kinds, of which so many were believed."""
+    row = false_claims_create(actor=actor, version=version, dataset="fashion-mnist")
+    results = [
+        {
+            "name": "adversarial images", "variant": "untargeted, eps 0.2", "tried": 9,
+            "accepted": 0, "naive": 6, "details": {"innocents": 6, "pool": 6},
+            "stopped_by": {"another root": 6, "spellmark verify, step “signature”": 3},
+        },
+        {
+            "name": "seed grinding", "variant": "10,000 secrets", "tried": 10_000,
+            "accepted": believed, "naive": None, "details": {},
+            "stopped_by": {"the exact p-value": 10_000 - believed},
+        },
+    ]  # fmt: skip
+    attacks_finish(rehearsal=row, job=claimed(row.job), results=results)
+    return row
 
 
 def editor_file(number: int = 1) -> bytes:

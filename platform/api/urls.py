@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView
 from api import (
     disputes,
     editors,
+    false_claims,
     features,
     fingerprints,
     guards,
@@ -36,6 +37,7 @@ urlpatterns = [
     path(f"{VERSION}/publish", registry.VersionPublish.as_view(), name="publish"),
     path(f"{VERSION}/signature", registry.VersionSignature.as_view(), name="signature"),
     path(f"{VERSION}/commitments", registry.Commitments.as_view(), name="commitments"),
+    path(f"{VERSION}/false-claims", false_claims.FalseClaims.as_view(), name="false-claims"),
     path("models/<slug:name>/aliases", registry.Aliases.as_view(), name="aliases"),
     path("models/<slug:name>/aliases/<slug:alias>", registry.AliasDetail.as_view(), name="alias"),
     path("key-locks", protection.KeyLocks.as_view(), name="key-locks"),

@@ -99,12 +99,14 @@ class Protection(models.Model):
 class Rehearsal(models.Model):
     """Attacks that the owner ran on their own protection, and what they reached.
 
+    Or, for a version, false claims that were made with models like it (see `false_claims`).
     All of them are kept: two rehearsals with other images or budgets do not compare, and a lucky
     one must not hide a worse one.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    protection = models.ForeignKey(Protection, models.PROTECT, related_name="rehearsals")
+    protection = models.ForeignKey(Protection, models.PROTECT, null=True, related_name="rehearsals")
+    version = models.ForeignKey(Version, models.PROTECT, null=True, related_name="rehearsals")
     dataset = models.CharField(max_length=100)
     attacks = ArrayField(models.CharField(max_length=50))
     budget = models.CharField(max_length=20)
@@ -115,8 +117,17 @@ class Rehearsal(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                name="a_rehearsal_is_for_a_protection_or_a_version",
+                condition=models.Q(protection__isnull=False, version=None)
+                | models.Q(protection=None, version__isnull=False),
+            )
+        ]
 
     def __str__(self) -> str:
+        if self.protection is None:
+            return f"false claims with models like {self.version}"
         return f"attacks on {self.protection.protected_version}"
 
 

@@ -1,6 +1,6 @@
 """Reading protections, always within the actor's organisation."""
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.actors import READ, Actor
 from protection.models import Editor, GuardClient, Protection, Rehearsal, Trial, Unlock
@@ -38,10 +38,16 @@ def client_list(*, actor: Actor) -> QuerySet[GuardClient]:
 
 
 def rehearsal_list(*, actor: Actor) -> QuerySet[Rehearsal]:
-    """The attacks that the organisation ran on its own protections, newest first."""
+    """The attacks that the organisation ran on its own protections, newest first.
+
+    With the false claims that it made for its versions.
+    """
     actor.require(READ)
-    return Rehearsal.objects.filter(protection__organisation=actor.organisation).select_related(
-        "job", "protection__result__model", "protection__source__model"
+    return Rehearsal.objects.filter(
+        Q(protection__organisation=actor.organisation)
+        | Q(version__model__organisation=actor.organisation)
+    ).select_related(
+        "job", "protection__result__model", "protection__source__model", "version__model"
     )
 
 

@@ -125,6 +125,7 @@ def _body(operation: Operation, world: dict[str, Any]) -> Any:
             "commitment": str(world["commitment_id"]), "key_file": key, "dataset": "fashion-mnist",
         },
         ("protection-attacks", "post"): {"key_file": key, "dataset": "fashion-mnist"},
+        ("false-claims", "post"): {"dataset": "fashion-mnist"},
         ("protection-unlocks", "post"): {
             "key_file": key, "image": base64.b64encode(image_file()).decode(),
         },

@@ -72,6 +72,7 @@ class World:
             "trigger": version,
             "trigger-start": {**version, "commitment_id": self.trigger.commitment_id},
             "trigger-page": {"protection_id": self.trigger.id},
+            "false-claims": version,
             "feature": version,
             "feature-start": {**version, "commitment_id": self.feature.commitment_id},
             "feature-page": {"protection_id": self.feature.id},

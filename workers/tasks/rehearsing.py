@@ -19,14 +19,19 @@ def rehearse(
     work: Work,
     suite_of: Callable[[Work, Rehearsal, Path], Suite],
     line: Callable[[Any], str],
+    *,
+    begin: float = 0,
 ) -> None:
     """Run the attacks of the job's rehearsal, and keep what came of them.
 
     suite_of: makes the suite; the folder keeps what a lost worker had done. line: a result's line
-    in the job's log.
+    in the job's log. begin: the share of the job that making the suite is.
     """
     rehearsal = Rehearsal.objects.select_related(
-        "protection__source__model", "protection__result__model", "protection__commitment"
+        "protection__source__model",
+        "protection__result__model",
+        "protection__commitment",
+        "version__model",
     ).get(job=work.job)
     with work.scratch() as scratch:
         suite = suite_of(work, rehearsal, scratch)
@@ -34,7 +39,7 @@ def rehearse(
         for number, name in enumerate(rehearsal.attacks):
             kept = scratch / f"{name}.json"
             if not kept.exists():
-                found = _attacked(work, rehearsal, suite, number, line)
+                found = _attacked(work, rehearsal, suite, number, line, begin)
                 kept.write_text(json.dumps([asdict(result) for result in found]))
             results += json.loads(kept.read_text())
         if not results:
@@ -44,13 +49,18 @@ def rehearse(
 
 
 def _attacked(
-    work: Work, rehearsal: Rehearsal, suite: Suite, number: int, line: Callable[[Any], str]
+    work: Work,
+    rehearsal: Rehearsal,
+    suite: Suite,
+    number: int,
+    line: Callable[[Any], str],
+    begin: float,
 ) -> list[Any]:
     """The results of one attack; none where it does not suit."""
     name, count = rehearsal.attacks[number], len(rehearsal.attacks)
 
     def show(share: float, step: str) -> None:
-        work.progress((number + share) / count, step)
+        work.progress(begin + (1 - begin) * (number + share) / count, step)
 
     try:
         found = suite(attacks=[name], budget=rehearsal.budget, progress=show)

@@ -9,6 +9,7 @@ from celery import shared_task
 from disputes.services import REPORT_JOB
 from jobs import services
 from protection.editors import EDITOR_JOB
+from protection.false_claims import FALSE_CLAIMS_JOB
 from protection.features import FEATURE_JOB
 from protection.guards import GUARD_JOB
 from protection.services import (
@@ -26,6 +27,7 @@ from spellmark.errors import SpellmarkError
 from tasks import (
     attacks,
     editor_training,
+    false_claims,
     feature,
     guard,
     lock,
@@ -51,6 +53,7 @@ HANDLERS: dict[str, Callable[[Work], None]] = {
     **dict.fromkeys(ATTACKS_JOBS.values(), attacks.run),
     THEFT_JOB: theft.run,
     REMOVAL_JOB: removal.run,
+    FALSE_CLAIMS_JOB: false_claims.run,
     EDITOR_JOB: editor_training.run,
     UNLOCK_JOB: unlock.run,
     GUARD_JOB: guard.run,

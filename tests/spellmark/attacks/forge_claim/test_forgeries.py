@@ -8,14 +8,14 @@ import pytest
 
 from spellmark.attacks.attack import AttackError
 from spellmark.attacks.forge_claim import court as courts
-from spellmark.attacks.forge_claim import hand_picked
+from spellmark.attacks.forge_claim import grind_seeds, hand_picked
 from spellmark.attacks.forge_claim.adversarial import i_fgsm
-from spellmark.attacks.forge_claim.catalogue import FORGERIES
-from spellmark.attacks.forge_claim.court import new_key
+from spellmark.attacks.forge_claim.catalogue import BUDGETS, FORGERIES
+from spellmark.attacks.forge_claim.court import Court, new_key
 from spellmark.attacks.forge_claim.forgery import ACCEPTED, forgery
 from spellmark.attacks.forge_claim.outcomes import P_VALUE, POOL, ROOT, heard, verified
 from spellmark.attacks.forge_claim.suite import run_forgeries
-from spellmark.attacks.forge_claim.world import ACCUSER, QUICK, World, make_world
+from spellmark.attacks.forge_claim.world import ACCUSER, World, make_world
 from spellmark.model_files.card import ModelCard
 from spellmark.training import datasets
 
@@ -23,7 +23,7 @@ CARD = ModelCard(
     architecture="small-mlp", classes=10, channels=1, height=28, width=28, config={"width": 96},
     mean=(0.286,), std=(0.353,),
 )  # fmt: skip
-SIZES = replace(QUICK, images=800, candidates=64, steps=5, secrets=40)
+SIZES = replace(BUDGETS["quick"], images=800, candidates=64, steps=5, secrets=40)
 
 # Trains a dozen small networks once for all of them.
 pytestmark = pytest.mark.slow
@@ -68,6 +68,8 @@ def test_a_naive_protocol_would_have_believed_many(found):
     assert by_name["free labels"].naive == SIZES.innocents
     assert by_name["replayed triggers"].naive == SIZES.poisoned
     assert by_name["altered transcript"].naive > 0
+    # Left out, asked twice, not drawn, cut off: such a record contradicts itself.
+    assert by_name["altered transcript"].details == {"changes": 9, "caught_by_the_test": 4}
 
 
 def test_the_null_pool_alone_would_make_adversarial_claims_void(found):
@@ -138,6 +140,58 @@ def test_outcomes_are_counted():
     one = forgery("free labels", [ACCEPTED, "a", "b", "a"], naive=3, innocents=2)
     assert (one.tried, one.accepted, one.stopped_by) == (4, 1, {"a": 2, "b": 1})
     assert one.details == {"innocents": 2}
+
+
+def test_a_world_is_taken_up_where_it_was_left(tmp_path):
+    told: list[str] = []
+    data = datasets.load("fashion-mnist")
+    sizes = replace(SIZES, references=1, innocents=1, pool=1)
+
+    def stops(share: float, step: str) -> None:
+        told.append(step)
+        if step.startswith("model 3 of 4, epoch 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_world(CARD, data, sizes, folder=tmp_path, progress=stops)
+    told.clear()
+    again = make_world(
+        CARD, data, sizes, folder=tmp_path, progress=lambda share, step: told.append(step)
+    )
+    assert [step for step in told if "loss" not in step and step.endswith("epoch 2 of 2")] == [
+        "model 3 of 4, epoch 2 of 2", "model 4 of 4, epoch 2 of 2",
+    ]  # fmt: skip
+    assert not [step for step in told if step.startswith(("model 1", "model 2"))]
+
+    # A pool that the registry has is asked in the place of its own.
+    other = make_world(CARD, data, sizes, pool=again.innocents, folder=tmp_path)
+    assert other.court.pool == again.innocents
+    assert other.loud.statement.parameters["nullPool"]["models"] == 1
+    assert other.claim.root != again.claim.root
+
+
+def test_too_few_images_and_a_mark_that_does_not_take_are_told():
+    data = datasets.load("fashion-mnist")
+    images = len(data.train)
+    with pytest.raises(AttackError, match=f"{images:,} training images") as refused:
+        make_world(CARD, data, replace(SIZES, images=images))
+    assert f"{2 * images:,} and 128" in refused.value.hint
+    sizes = replace(SIZES, mark_epochs=1, references=1, innocents=1, pool=1)
+    with pytest.raises(AttackError, match="no true claim to begin with"):
+        make_world(CARD, data, sizes)
+
+
+def test_of_few_classes_ground_keys_run_out(world: World):
+    """With two classes 32 triggers cannot show enough for the ten-thousandth key of an owner."""
+    claim = replace(world.claim, commitment=world.court.commit("few", new_key(few_classes(world))))
+    court = Court(world.court.test)
+    court._commitments[grind_seeds.OWNER] = 10_000
+    (one,) = grind_seeds.forge(replace(world, claim=claim, court=court), lambda *_: None)
+    assert (one.accepted, one.stopped_by) == (0, {grind_seeds.TOO_MANY: SIZES.secrets})
+
+
+def few_classes(world: World):
+    return replace(world.parameters, classes=2)
 
 
 def test_unknown_forgeries_are_refused():

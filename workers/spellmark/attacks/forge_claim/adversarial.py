@@ -12,25 +12,28 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from spellmark.attacks.attack import Progress
 from spellmark.attacks.forge_claim.court import Model
 from spellmark.attacks.forge_claim.forgery import Forgery
-from spellmark.attacks.forge_claim.hand_picked import HANDED_IN, handed_in
-from spellmark.attacks.forge_claim.world import World
+from spellmark.attacks.forge_claim.hand_picked import handed_in
+from spellmark.attacks.forge_claim.world import HANDED_IN, World
 from spellmark.training.inference import device
 from spellmark.watermarks.trigger.trigger_key import Images, Labels
 
 STRENGTHS = (0.1, 0.2, 0.3)
 
 
-def forge(world: World) -> list[Forgery]:
+def forge(world: World, progress: Progress) -> list[Forgery]:
     """Every strength, targeted and not; per strength the images that most models agree on."""
-    found = []
+    found: list[Forgery] = []
     models = [world.claim.unmarked, *world.references]
     classes = world.claim.marked.card.classes
     chosen = world.own[: world.sizes.candidates]
     for is_targeted in (False, True):
         for strength in STRENGTHS:
             generator = np.random.default_rng([world.seed, int(strength * 10), is_targeted])
+            variant = f"{'targeted' if is_targeted else 'untargeted'}, eps {strength}"
+            progress(len(found) / (2 * len(STRENGTHS)), variant)
             wanted = (chosen.labels + generator.integers(1, classes, len(chosen))) % classes
             images = i_fgsm(
                 models, chosen.images, wanted if is_targeted else chosen.labels,
@@ -40,7 +43,6 @@ def forge(world: World) -> list[Forgery]:
             labels = wanted if is_targeted else _most_frequent(said)
             agreeing = (said == labels).sum(0)
             best = np.argsort(-agreeing, kind="stable")[:HANDED_IN]
-            variant = f"{'targeted' if is_targeted else 'untargeted'}, eps {strength}"
             found.append(
                 handed_in(
                     world, "adversarial images", variant, images[best], labels[best],

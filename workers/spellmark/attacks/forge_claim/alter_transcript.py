@@ -4,14 +4,17 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
+from spellmark.attacks.attack import Progress
 from spellmark.attacks.forge_claim.forgery import Forgery, forgery
 from spellmark.attacks.forge_claim.outcomes import forged, verified
 from spellmark.attacks.forge_claim.world import World
 from spellmark.certificates.statements import Verdict
 from spellmark.errors import SpellmarkError
 from spellmark.evidence import transcript
+from spellmark.evidence.binomial_test import binomial_tail
 from spellmark.evidence.recompute import recompute
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_rule import MATCH
@@ -20,7 +23,7 @@ Lines = list[Exchange]
 Change = Callable[[dict[str, Any], Lines], Lines]
 
 
-def forge(world: World) -> list[Forgery]:
+def forge(world: World, progress: Progress) -> list[Forgery]:
     """Every change, with the certificate as it was, made to fit, and signed anew.
 
     naive: changed records that say “match” by themselves to a reader who checks no signature but
@@ -99,6 +102,14 @@ def _one_hit_repeated(header: dict[str, Any], exchanges: Lines) -> Lines:
     return [replace(hit, number=one.number, probe=one.probe) for one in exchanges]
 
 
+def _tail_cut_off(header: dict[str, Any], exchanges: Lines) -> Lines:
+    """As if the run had ended where it looked best, which is a look that nobody counted."""
+    classes = header["rule"]["classes"]
+    hits = accumulate(one.labels == (one.label,) for one in exchanges[:-1])
+    tails = [binomial_tail(count, answered, classes) for answered, count in enumerate(hits, 1)]
+    return exchanges[: tails.index(min(tails)) + 1]
+
+
 def _alpha_loosened(header: dict[str, Any], exchanges: Lines) -> Lines:
     header["rule"]["alpha"] = 0.05
     return exchanges
@@ -122,6 +133,6 @@ def _pool_removed(header: dict[str, Any], exchanges: Lines) -> Lines:
 
 
 _CHANGES: tuple[Change, ...] = (
-    _answers_made_hits, _misses_left_out, _misses_not_answered, _one_hit_repeated, _alpha_loosened,
-    _classes_added, _another_seed, _pool_removed,
+    _answers_made_hits, _misses_left_out, _misses_not_answered, _one_hit_repeated, _tail_cut_off,
+    _alpha_loosened, _classes_added, _another_seed, _pool_removed,
 )  # fmt: skip

@@ -7,6 +7,7 @@ that outsiders get to see.
 from dataclasses import replace
 from datetime import timedelta
 
+from spellmark.attacks.attack import Progress
 from spellmark.attacks.forge_claim.court import OPENED
 from spellmark.attacks.forge_claim.forgery import ACCEPTED, Forgery, forgery
 from spellmark.attacks.forge_claim.outcomes import (
@@ -22,7 +23,7 @@ from spellmark.certificates.statements import Registration
 YEARS = timedelta(days=3 * 365)
 
 
-def forge(world: World) -> list[Forgery]:
+def forge(world: World, progress: Progress) -> list[Forgery]:
     """Another date under the old signature or one's own; a place in the log that is another
     entry's; a date before the registry had its key; a registration that came after the verdict.
     """

@@ -1,4 +1,6 @@
-"""The kinds of forgeries. No torch here."""
+"""The kinds of forgeries, and how much the accuser spends. No torch here."""
+
+from dataclasses import dataclass
 
 FORGERIES = {
     "hand-picked images": "Ordinary images with their ordinary labels are handed in as triggers.",
@@ -11,4 +13,39 @@ FORGERIES = {
     "swapped suspect": "The accuser's own copy answers; the verdict is turned on another model.",
     "constant model": "A suspect or an owner's model answers everything alike, or nothing well.",
     "replayed triggers": "Opened triggers are published; whoever learns them is accused.",
+}
+"""What the accuser does, by the name of the kind."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """images: that each model learns from, epochs: how often. mark_epochs: of embedding.
+    references: of the accuser's own; innocents: that are accused; pool: of the registry.
+    candidates: images that the accuser tries to make adversarial, in steps of the attack. secrets:
+    that are ground. triggers, queries: of the accuser's one honest key. poisoned: innocents that
+    learn published triggers.
+    """
+
+    images: int
+    epochs: int
+    mark_epochs: int
+    references: int
+    innocents: int
+    pool: int
+    candidates: int
+    steps: int
+    secrets: int
+    triggers: int
+    queries: int
+    poisoned: int
+
+    @property
+    def models(self) -> int:
+        """How many are trained, with the accuser's own."""
+        return self.references + self.innocents + self.pool + 1
+
+
+BUDGETS = {
+    "quick": Sizes(1000, 2, 10, 3, 3, 3, 96, 6, 300, 144, 32, 1),
+    "full": Sizes(2000, 2, 10, 10, 6, 6, 96, 8, 10_000, 192, 32, 2),
 }

@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from spellmark.attacks.attack import Progress
 from spellmark.attacks.forge_claim.court import Model
 from spellmark.attacks.forge_claim.forgery import Forgery, forgery
 from spellmark.attacks.forge_claim.outcomes import heard
@@ -15,7 +16,7 @@ from spellmark.training.datasets import Split
 from spellmark.training.fit import Recipe, fit
 
 
-def forge(world: World) -> list[Forgery]:
+def forge(world: World, progress: Progress) -> list[Forgery]:
     """A constant suspect; owner's models that are unmarked, constant, or know triggers alone."""
     claim, innocent = world.claim, world.innocents[0]
     constant = constant_model(claim.unmarked)

@@ -7,16 +7,17 @@ derived, and both stand in the tree.
 import hashlib
 from dataclasses import replace
 
+from spellmark.attacks.attack import Progress
 from spellmark.attacks.forge_claim.court import new_key
 from spellmark.attacks.forge_claim.forgery import Forgery, forgery
-from spellmark.attacks.forge_claim.hand_picked import HANDED_IN, Handed, accused
+from spellmark.attacks.forge_claim.hand_picked import Handed, accused
 from spellmark.attacks.forge_claim.outcomes import forged, heard, verified
-from spellmark.attacks.forge_claim.world import ACCUSER, World
+from spellmark.attacks.forge_claim.world import ACCUSER, HANDED_IN, World
 from spellmark.evidence import transcript
 from spellmark.evidence.trigger_rule import MATCH, TriggerRule
 
 
-def forge(world: World) -> list[Forgery]:
+def forge(world: World, progress: Progress) -> list[Forgery]:
     """Registered under their own root, and written over the labels of a run that was held."""
     outcomes, naive = [], 0
     for suspect in world.innocents:

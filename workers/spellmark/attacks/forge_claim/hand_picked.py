@@ -5,10 +5,11 @@ import secrets
 from dataclasses import asdict, replace
 from typing import Any
 
+from spellmark.attacks.attack import Progress
 from spellmark.attacks.forge_claim.court import Model, new_key
 from spellmark.attacks.forge_claim.forgery import Forgery, forgery
 from spellmark.attacks.forge_claim.outcomes import forged, heard, verified
-from spellmark.attacks.forge_claim.world import ACCUSER, World
+from spellmark.attacks.forge_claim.world import ACCUSER, HANDED_IN, World
 from spellmark.evidence import transcript
 from spellmark.evidence.binomial_test import binomial_tail
 from spellmark.evidence.null_pool import KINDS, Reference
@@ -18,10 +19,8 @@ from spellmark.evidence.trigger_pool import AskedReference
 from spellmark.evidence.trigger_rule import MATCH, TriggerRule
 from spellmark.watermarks.trigger.trigger_key import Images, Labels, image_digest
 
-HANDED_IN = 64
 
-
-def forge(world: World) -> list[Forgery]:
+def forge(world: World, progress: Progress) -> list[Forgery]:
     """Ordinary images with the classes that the accuser's model gives them."""
     images = world.test.images[:HANDED_IN]
     labels = world.claim.marked.labels(images)
@@ -99,7 +98,7 @@ def _passes(rule: TriggerRule, triggers: Handed, model: Model) -> bool:
 def _smuggled(world: World, triggers: Handed, suspect: Model) -> list[str]:
     header, _ = transcript.read(world.silent.bundle.transcript or b"")
     answers = suspect.labels(triggers.images)
-    rule = TriggerRule(**header["rule"])
+    rule = replace(TriggerRule(**header["rule"]), triggers=len(triggers.images))
     count = min(rule.probes, len(triggers.images))
     exchanges = [
         Exchange(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spellmark.attacks.attack import Progress
 from spellmark.attacks.forge_claim.court import Model
 from spellmark.attacks.forge_claim.forgery import Forgery, forgery
 from spellmark.attacks.forge_claim.outcomes import forged, heard, verified
@@ -23,7 +24,7 @@ from spellmark.training.fit import Batch, Recipe, fit, one_hot
 from spellmark.watermarks.trigger.trigger_key import Images
 
 
-def forge(world: World) -> list[Forgery]:
+def forge(world: World, progress: Progress) -> list[Forgery]:
     """Innocents learn the opened triggers; they are accused by a fresh run, and by the old one with
     their answers written into it. naive: how many a protocol accuses that asks the same again.
     """
@@ -32,6 +33,7 @@ def forge(world: World) -> list[Forgery]:
     images, labels = key.images[opened], key.labels[opened]
     outcomes, naive, known = [], 0, []
     for number, innocent in enumerate(world.innocents[: world.sizes.poisoned]):
+        progress(number / world.sizes.poisoned, f"innocent {number + 1} learns them")
         learnt = _poisoned(world, innocent, images, labels, number)
         answers = learnt.labels(images)
         known.append(round(float((answers == labels).mean()), 3))

@@ -18,7 +18,7 @@ from spellmark.attacks.forge_claim.catalogue import FORGERIES
 from spellmark.attacks.forge_claim.forgery import Forgery
 from spellmark.attacks.forge_claim.world import World
 
-_FORGE: dict[str, Callable[[World], list[Forgery]]] = {
+_FORGE: dict[str, Callable[[World, Progress], list[Forgery]]] = {
     "hand-picked images": hand_picked.forge,
     "adversarial images": adversarial.forge,
     "seed grinding": grind_seeds.forge,
@@ -42,7 +42,11 @@ def run_forgeries(
         )
     found: list[Forgery] = []
     for number, name in enumerate(chosen):
-        if progress:
-            progress(number / len(chosen), name)
-        found += _FORGE[name](world)
+
+        def show(share: float, step: str, number: int = number) -> None:
+            if progress:
+                progress((number + share) / len(chosen), step)
+
+        show(0, name)
+        found += _FORGE[name](world, show)
     return found

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 
+from spellmark.attacks.attack import Progress
 from spellmark.attacks.forge_claim.forgery import Forgery, forgery
 from spellmark.attacks.forge_claim.outcomes import forged, verified
 from spellmark.attacks.forge_claim.world import World
@@ -10,7 +11,7 @@ from spellmark.evidence import transcript
 from spellmark.evidence.trigger_rule import MATCH
 
 
-def forge(world: World) -> list[Forgery]:
+def forge(world: World, progress: Progress) -> list[Forgery]:
     """From a match on his own copy and a run that found nothing on an innocent.
 
     The innocent's name is put on the match; the copy's answers are put into the innocent's run;

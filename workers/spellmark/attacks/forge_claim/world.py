@@ -4,12 +4,17 @@ The innocents of all sides learn the same task, of other data, of the accuser's 
 accuser's data with his architecture. All are really trained.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from spellmark.attacks.attack import AttackError, Progress
+from spellmark.attacks.forge_claim.catalogue import Sizes
 from spellmark.attacks.forge_claim.court import Claim, Court, Hearing, Model, new_key
+from spellmark.errors import SpellmarkError
+from spellmark.evidence.trigger_rule import MATCH
 from spellmark.model_files.card import ModelCard
 from spellmark.training.architectures import fresh
 from spellmark.training.datasets import Dataset, Split
@@ -18,6 +23,10 @@ from spellmark.watermarks.trigger import TriggerParameters, recommended
 from spellmark.watermarks.trigger.embed import embed
 
 ACCUSER = "accuser"
+# Images that he hands in as triggers, and those on which owners' models must do their task.
+HANDED_IN = 64
+MOST_TESTED = 1000
+START_ANEW = "What is refused to him would show nothing. Take more images, or the full size."
 
 OTHERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("small-resnet", {"width": 8}),
@@ -25,33 +34,6 @@ OTHERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("small-cnn", {"width": 12}),
     ("small-resnet", {"width": 12}),
 )
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """images: that each model learns from, epochs: how often. mark_epochs: of embedding.
-    references: of the accuser's own; innocents: that are accused; pool: of the registry.
-    candidates: images that the accuser tries to make adversarial, in steps of the attack. secrets:
-    that are ground. triggers, queries: of the accuser's one honest key. poisoned: innocents that
-    learn published triggers.
-    """
-
-    images: int
-    epochs: int
-    mark_epochs: int
-    references: int
-    innocents: int
-    pool: int
-    candidates: int
-    steps: int
-    secrets: int
-    triggers: int
-    queries: int
-    poisoned: int
-
-
-FULL = Sizes(2000, 2, 10, 10, 6, 6, 96, 8, 10_000, 192, 32, 2)
-QUICK = Sizes(1000, 2, 10, 3, 3, 3, 96, 6, 300, 144, 32, 1)
 
 
 @dataclass(frozen=True)
@@ -85,19 +67,41 @@ def make_world(
     data: Dataset,
     sizes: Sizes,
     *,
+    pool: Sequence[Model] = (),
+    folder: Path | None = None,
     seed: int = 0,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> World:
-    """Train everybody. data: twice `sizes.images` training images at least."""
+    """Train everybody. data: twice `sizes.images` training images at least, and 128 test images.
+
+    pool: innocent models that the registry has, the kinds of `null_pool.KINDS` in turn; without
+    them it trains its own. folder: keeps each model's training, so that a call with the same
+    arguments takes up from there; keys are drawn anew. Raises AttackError where there are too few
+    images, or where the accuser's one true claim is not believed.
+    """
+    tested = min(MOST_TESTED, len(data.test) // 2)
+    if len(data.train) < 2 * sizes.images or tested < HANDED_IN:
+        raise AttackError(
+            f"The data set “{data.name}” has {len(data.train):,} training images and "
+            f"{len(data.test):,} test images.",
+            hint=f"Everybody's models take {2 * sizes.images:,} and {2 * HANDED_IN}: choose a "
+            "larger data set, or the quick size.",
+        )
     own, other = data.train[: sizes.images], data.train[sizes.images : 2 * sizes.images]
-    models = sizes.references + sizes.innocents + sizes.pool + 1
+    models = sizes.models - (sizes.pool if pool else 0)
     made: list[Model] = []
 
     def trained(card: ModelCard, part: Split) -> Model:
-        if progress:
-            progress(len(made) / models, f"model {len(made) + 1} of {models}")
-        recipe = Recipe(epochs=sizes.epochs, seed=seed + len(made))
-        made.append(Model(fit(fresh(card, recipe.seed), card, part, recipe), card))
+        number = len(made)
+
+        def show(share: float, step: str) -> None:
+            if progress:
+                progress((number + share) / models, f"model {number + 1} of {models}, {step}")
+
+        recipe = Recipe(epochs=sizes.epochs, seed=seed + number)
+        kept = folder / f"model-{number}.pt" if folder else None
+        net = fit(fresh(card, recipe.seed), card, part, recipe, checkpoint=kept, progress=show)
+        made.append(Model(net, card))
         return made[-1]
 
     def several(count: int) -> Iterator[Model]:
@@ -109,7 +113,7 @@ def make_world(
             yield trained(theirs, own if kind else other)
 
     unmarked = trained(card, own)
-    court = Court(data.test[:1000])
+    court = Court(data.test[:tested], list(pool))
     parameters = replace(
         recommended(card.classes, card.channels, card.height, card.width),
         triggers=sizes.triggers, queries=sizes.queries,
@@ -119,10 +123,22 @@ def make_world(
     recipe = Recipe(epochs=sizes.mark_epochs, seed=seed)
     marked = Model(embed(deepcopy(unmarked.net), card, own, key, recipe), card)
     claim = court.register(ACCUSER, commitment, key.tree.root, marked=marked, unmarked=unmarked)
-    references, innocents, court.pool = (
-        list(several(count)) for count in (sizes.references, sizes.innocents, sizes.pool)
-    )
-    silent, loud = court.hear(claim, innocents[0]), court.hear(claim, marked)
+    references, innocents = list(several(sizes.references)), list(several(sizes.innocents))
+    court.pool = court.pool or list(several(sizes.pool))
+    silent, loud = _heard(court, claim, innocents[0]), _heard(court, claim, marked)
+    if loud.decision.verdict != MATCH:
+        raise AttackError(
+            f"The accuser's one true claim is no match: {loud.decision.reason}", hint=START_ANEW
+        )
     return World(
-        court, claim, silent, loud, references, innocents, own, data.test[1000:], sizes, seed
+        court, claim, silent, loud, references, innocents, own, data.test[tested:], sizes, seed
     )
+
+
+def _heard(court: Court, claim: Claim, suspect: Model) -> Hearing:
+    try:
+        return court.hear(claim, suspect)
+    except SpellmarkError as error:
+        raise AttackError(
+            f"The accuser has no true claim to begin with. {error.message}", hint=START_ANEW
+        ) from error
