@@ -26,7 +26,6 @@ from spellmark.evidence.fingerprint_rule import (
     CORRELATION,
     FEATURE,
     FEATURES,
-    INDICATIVE,
     LEAST_PROBES,
     MOST_ALPHA,
     WEIGHTS,
@@ -37,6 +36,7 @@ from spellmark.evidence.fingerprint_rule import (
 )
 from spellmark.evidence.fingerprint_scores import COSINE
 from spellmark.evidence.null_pool import Ranking, Reference, as_rows, digest, scored
+from spellmark.evidence.verdicts import INDICATIVE
 from verification.methods import limits
 from verification.models import Run, Suspect
 from verification.references import card_of_version, check_unchanged, fewest_of_a_kind, pool_of

@@ -8,7 +8,8 @@ from protection.guards import opened_guard
 from spellmark.evidence import conduct
 from spellmark.evidence.keyed_probes import Slots
 from spellmark.evidence.mark_replay import MarkDisclosure, hear, replay
-from spellmark.evidence.mark_rule import MATCH, MarkRule, MarkRun
+from spellmark.evidence.mark_rule import MarkRule, MarkRun
+from spellmark.evidence.verdicts import MATCH
 from spellmark.secrets import KeyFile, permutation, subkey
 from spellmark.suspects.base import SuspectError
 from spellmark.training.datasets import Split

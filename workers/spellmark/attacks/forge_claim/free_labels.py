@@ -13,7 +13,8 @@ from spellmark.attacks.forge_claim.hand_picked import HANDED_IN, Handed, accused
 from spellmark.attacks.forge_claim.outcomes import forged, heard, verified
 from spellmark.attacks.forge_claim.world import ACCUSER, World
 from spellmark.evidence import transcript
-from spellmark.evidence.trigger_rule import MATCH, TriggerRule
+from spellmark.evidence.trigger_rule import TriggerRule
+from spellmark.evidence.verdicts import MATCH
 
 
 def forge(world: World) -> list[Forgery]:
