@@ -53,6 +53,7 @@ def test_outsiders_come_to_the_same_figures():
     assert recompute(write(header(told()), exchanges())) == {
         "method": "trigger-watermark", "statistic": 8, "pValue": found.p_value, "alpha": 1e-6,
         "smallestP": RULE.smallest_p, "queries": 16, "verdict": "match",
+        "evidenceClass": "verified",
         "told": {
             "owner": "robin", "triggerRoot": KEY.tree.root, "registrationNumber": 1, "runNumber": 1,
             "nullPool": {
