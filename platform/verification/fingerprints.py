@@ -133,11 +133,6 @@ def fingerprint_run_create(
     )
 
 
-def run_pool(run: Run) -> list[Reference]:
-    """The pool as it was fixed when the run was made."""
-    return [Reference(row["kind"], row["sha256"], row["source"]) for row in run.pool]
-
-
 def fingerprint_run_finish(
     *,
     run: Run,

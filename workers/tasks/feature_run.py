@@ -39,8 +39,9 @@ from tasks.pool_growth import check_run_pool
 from tasks.record import Record, suspect_of
 from tasks.work import Work
 from verification import services
-from verification.fingerprints import fingerprint_run_finish, run_pool
+from verification.fingerprints import fingerprint_run_finish
 from verification.models import Run
+from verification.references import run_pool
 
 Said = TypeVar("Said")
 Scores = dict[Reference, float | None]

@@ -33,9 +33,11 @@ from tasks.lock import data_for, model_path
 from tasks.pool_growth import check_run_pool
 from tasks.record import Record, suspect_of
 from tasks.work import Work
-from verification import fingerprints, services
+from verification import services
+from verification.fingerprints import fingerprint_run_finish
 from verification.models import ProbeSet, ReferenceAnswers, Run
 from verification.models import Reference as ReferenceRow
+from verification.references import run_pool
 
 Answers = npt.NDArray[np.float64]
 Images = npt.NDArray[np.uint8]
@@ -55,7 +57,7 @@ def verify(run: Run, rule: FingerprintRule, work: Work) -> None:
 
 def _weigh(run: Run, rule: FingerprintRule, work: Work) -> None:
     own = read_tensors(model_path(run.source))
-    pool = fingerprints.run_pool(run)
+    pool = run_pool(run)
     scores: dict[Reference, float | None] = {}
     for number, one in enumerate(pool):
         work.progress(number / (len(pool) + 1), f"reference {number + 1} of {len(pool)}")
@@ -65,7 +67,7 @@ def _weigh(run: Run, rule: FingerprintRule, work: Work) -> None:
     told = FingerprintDisclosure(
         bytes.fromhex(run.seed), scores, score=found.score, layers=found.as_rows()
     )
-    fingerprints.fingerprint_run_finish(
+    fingerprint_run_finish(
         run=run,
         job=work.job,
         decision=replay(rule, told, []),
@@ -119,7 +121,7 @@ def _ask(run: Run, rule: FingerprintRule, work: Work) -> None:
         dict(zip(answers, scores, strict=True)),
         owner=known.answers[chosen].tolist(),
     )
-    fingerprints.fingerprint_run_finish(
+    fingerprint_run_finish(
         run=run,
         job=work.job,
         # From what is disclosed alone, as everybody else will.
@@ -164,7 +166,7 @@ class _Bench:
 
     def pool_answers(self, probe_set: ProbeSet, known: Candidates) -> dict[Reference, Answers]:
         """What every model of the run's pool says to the candidates."""
-        pool = fingerprints.run_pool(self.run)
+        pool = run_pool(self.run)
         rows = {
             row.sha256: row
             for row in ReferenceRow.objects.filter(

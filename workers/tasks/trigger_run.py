@@ -14,7 +14,7 @@ from spellmark.evidence.keyed_probes import Slots
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_leaves import draw_leaves
 from spellmark.evidence.trigger_pool import AskedReference
-from spellmark.evidence.trigger_replay import TriggerDisclosure, replay_with_pool
+from spellmark.evidence.trigger_replay import TriggerDisclosure, replay
 from spellmark.evidence.trigger_rule import TriggerRule, TriggerRun
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
@@ -29,7 +29,7 @@ from tasks.record import Record, suspect_of
 from tasks.work import Work
 from verification import services
 from verification.models import Run
-from verification.triggers import run_references
+from verification.references import run_pool
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -80,7 +80,7 @@ def verify(run: Run, rule: TriggerRule, work: Work) -> None:
         pool=tuple(pool),
     )
     # From what is disclosed alone, as everybody else will.
-    decision, found = replay_with_pool(rule, told, exchanges)
+    decision, found = replay(rule, told, exchanges)
     work.log(f"{len(found.passed)} of {found.models} innocent reference models would pass")
     services.run_finish(
         run=run,
@@ -108,7 +108,7 @@ def _ask_pool(
 ) -> list[AskedReference]:
     """What the innocent models that were fixed with the rule say to the same triggers."""
     answers = []
-    for number, one in enumerate(run_references(run)):
+    for number, one in enumerate(run_pool(run)):
         work.progress(1 - 1 / (number + 2), f"reference model {number + 1}")
         model, card = weights.load(storage.path_of(one.sha256))
 

@@ -17,10 +17,12 @@ from spellmark.evidence.fingerprint_rule import (
     FingerprintRule,
 )
 from spellmark.evidence.fingerprint_told import certified
-from spellmark.evidence.mark_replay import MarkDisclosure, replay
+from spellmark.evidence.mark_replay import MarkDisclosure
+from spellmark.evidence.mark_replay import replay as replay_mark
 from spellmark.evidence.mark_rule import DYNAMIC, MarkDecision, MarkRule
 from spellmark.evidence.transcript import Exchange, TranscriptError, count_queries, read
-from spellmark.evidence.trigger_replay import TriggerDisclosure, replay_with_pool
+from spellmark.evidence.trigger_replay import TriggerDisclosure
+from spellmark.evidence.trigger_replay import replay as replay_triggers
 from spellmark.evidence.trigger_rule import TRIGGER, TriggerDecision, TriggerRule
 from spellmark.evidence.verdicts import INDICATIVE, VERIFIED
 
@@ -72,7 +74,7 @@ def _decided(
     if header["rule"]["method"] == DYNAMIC:
         mark_rule = MarkRule(**header["rule"])
         told = MarkDisclosure.read(header)
-        return mark_rule, replay(mark_rule, told, exchanges), {}
+        return mark_rule, replay_mark(mark_rule, told, exchanges), {}
     if header["rule"]["method"] == TRIGGER:
         return _triggers(header, exchanges)
     rule = DecisionRule(**header["rule"])
@@ -84,7 +86,7 @@ def _triggers(
     header: Mapping[str, Any], exchanges: Sequence[Exchange]
 ) -> tuple[_Rule, _Decision, _Told]:
     rule, opened = TriggerRule(**header["rule"]), TriggerDisclosure.read(header)
-    decision, pool = replay_with_pool(rule, opened, exchanges)
+    decision, pool = replay_triggers(rule, opened, exchanges)
     told = {
         "owner": opened.owner,
         "triggerRoot": opened.root,
