@@ -25,7 +25,7 @@ from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import CertificateKey, LogKey, Trust
 from spellmark.certificates.verify import VerificationReport, verify_files
 from spellmark.evidence import conduct, transcript
-from spellmark.evidence.keyed_probes import Slots
+from spellmark.evidence.keyed_probes import Slots, as_it_is
 from spellmark.evidence.null_pool import KINDS, Reference
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_leaves import draw_leaves
@@ -197,7 +197,7 @@ class Court:
             questions = conduct.Questions(
                 probes=Split(key.images[list(leaves)], key.labels[list(leaves)]),
                 image_indices=leaves,
-                slots=Slots((lambda images: images,)),
+                slots=Slots((as_it_is,)),
                 batch=1,
             )
             conduct.conduct(file, questions, record, enough=enough)
