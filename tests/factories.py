@@ -56,7 +56,8 @@ from spellmark.evidence.mark_rule import DYNAMIC, MarkRun
 from spellmark.evidence.null_pool import KINDS, SAME_ARCHITECTURE, split
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_leaves import draw_leaves
-from spellmark.evidence.trigger_replay import TriggerDisclosure, replay_with_pool
+from spellmark.evidence.trigger_replay import TriggerDisclosure
+from spellmark.evidence.trigger_replay import replay as replay_triggers
 from spellmark.evidence.trigger_rule import TRIGGER, TriggerRun
 from spellmark.locks.key_lock.parameters import SCHEME, LockParameters
 from spellmark.locks.prompt_lock.parameters import PromptLockParameters
@@ -75,9 +76,9 @@ from spellmark.watermarks.trigger import SCHEME as TRIGGER_SCHEME
 from spellmark.watermarks.trigger import TriggerParameters
 from tasks.lock import opened_key
 from verification import services
-from verification.fingerprints import fingerprint_run_create, fingerprint_run_finish, run_pool
+from verification.fingerprints import fingerprint_run_create, fingerprint_run_finish
 from verification.models import Reference, Run, Suspect
-from verification.references import pool_finish, pool_grow, reference_record
+from verification.references import pool_finish, pool_grow, reference_record, run_pool
 
 CARD = ModelCard(architecture="small-cnn", classes=10, channels=1, height=8, width=8)
 
@@ -327,7 +328,7 @@ def finished_trigger_run(
     exchanges = services.run_exchanges(run)
     openings = {one.image_index: key.opening(one.image_index) for one in exchanges}
     told = TriggerDisclosure(seed, key.tree.root, key.owner, openings)
-    decision, pool = replay_with_pool(rule, told, exchanges)
+    decision, pool = replay_triggers(rule, told, exchanges)
     assert decision.verdict == verdict, decision.reason
     services.run_finish(
         run=run,

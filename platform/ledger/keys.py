@@ -120,11 +120,6 @@ def log_signers() -> list[Signer]:
     ]
 
 
-def log_signer() -> Signer:
-    """The newest Ed25519 key of the log. Raises SigningKeyError."""
-    return [signer for signer in log_signers() if signer.kind == notes.ED25519][-1]
-
-
 def _private_keys() -> dict[str, Any]:
     """What the key store holds, by key id."""
     store = key_store()

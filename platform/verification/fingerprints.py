@@ -18,7 +18,7 @@ from ledger.services import certificate_issue
 from registry import storage
 from registry.models import Version
 from spellmark.certificates.statements import Verdict
-from spellmark.evidence import null_pool, transcript
+from spellmark.evidence import fingerprint_told, transcript
 from spellmark.evidence.feature_replay import FeatureDisclosure
 from spellmark.evidence.fingerprint_replay import FingerprintDisclosure
 from spellmark.evidence.fingerprint_rule import (
@@ -26,17 +26,16 @@ from spellmark.evidence.fingerprint_rule import (
     CORRELATION,
     FEATURE,
     FEATURES,
-    INDICATIVE,
     LEAST_PROBES,
     MOST_ALPHA,
     WEIGHTS,
     WRONG,
     FingerprintDecision,
-    FingerprintOutcome,
     FingerprintRule,
 )
 from spellmark.evidence.fingerprint_scores import COSINE
-from spellmark.evidence.null_pool import Ranking, Reference, as_rows, digest, scored
+from spellmark.evidence.null_pool import Reference, as_rows, digest, scored
+from spellmark.evidence.verdicts import INDICATIVE
 from verification.methods import limits
 from verification.models import Run, Suspect
 from verification.references import card_of_version, check_unchanged, fewest_of_a_kind, pool_of
@@ -44,8 +43,6 @@ from verification.services import RUN_JOB, VerificationError, committed, run_exc
 
 SCHEME = "fingerprint/v1"
 USUAL_FINGERPRINT_PROBES = 400
-# What a certificate says of the null pool.
-_RANKED = ("models", "threshold", "tested", "falsePositives", "falsePositiveRateAtMost", "void")
 
 
 def fingerprint_rule_for(
@@ -136,11 +133,6 @@ def fingerprint_run_create(
     )
 
 
-def run_pool(run: Run) -> list[Reference]:
-    """The pool as it was fixed when the run was made."""
-    return [Reference(row["kind"], row["sha256"], row["source"]) for row in run.pool]
-
-
 def fingerprint_run_finish(
     *,
     run: Run,
@@ -161,13 +153,18 @@ def fingerprint_run_finish(
         run.answered_probes = outcome.answered
         run.access_level = outcome.access
         run.pool = as_rows(scored(disclosure.pool, disclosure.nonce))
-        run.findings = {**findings, **_ranking(decision.outcome)}
+        run.findings = {**findings, **fingerprint_told.findings(outcome)}
         run.transcript_sha256, run.finished_at = transcript_sha256, timezone.now()
         run.certificate_id = certificate_issue(
             organisation_id=run.organisation_id,
             kind="verdict",
             title=f"{run.suspect}: {run.verdict} ({INDICATIVE})",
-            statement=_statement(run, exchanges, suspect_description),
+            statement=_statement(
+                run,
+                exchanges,
+                suspect_description,
+                fingerprint_told.certified(FingerprintRule(**run.rule), outcome, disclosure.pool),
+            ),
         ).id
         run.save()
 
@@ -220,32 +217,6 @@ def next_best(run: Run) -> tuple[str, str] | None:
     )
 
 
-def _ranking(outcome: FingerprintOutcome) -> dict[str, Any]:
-    told = _ranked(outcome.ranking) if outcome.ranking else {}
-    if wrong := outcome.control:
-        told["control"] = {
-            "score": wrong.score,
-            "pValue": wrong.p_value,
-            "threshold": wrong.threshold,
-            "atOrAbove": wrong.at_or_above,
-        }
-    return told
-
-
-def _ranked(ranking: Ranking) -> dict[str, Any]:
-    return {
-        "threshold": ranking.threshold,
-        "atOrAbove": ranking.at_or_above,
-        "models": ranking.models,
-        "tested": ranking.tested,
-        "falsePositives": ranking.false_positives,
-        "falsePositiveRateAtMost": round(ranking.at_most, 6),
-        "closest": ranking.closest,
-        "void": ranking.void,
-        "accused": [one.sha256 for one in ranking.accused],
-    }
-
-
 def _registration(version: Version) -> tuple[int, str]:
     """Where the version's registration stands in the log: before a run starts."""
     certificate = Certificate.objects.filter(id=version.certificate_id).first()
@@ -281,36 +252,20 @@ def _check_suspect(suspect: Suspect, rule: FingerprintRule, pool: Mapping[Refere
 
 
 def _statement(
-    run: Run, exchanges: Sequence[transcript.Exchange], suspect_description: Mapping[str, Any]
+    run: Run,
+    exchanges: Sequence[transcript.Exchange],
+    suspect_description: Mapping[str, Any],
+    told: Mapping[str, Any],
 ) -> Verdict:
     assert run.finished_at is not None
-    rule, found = FingerprintRule(**run.rule), run.findings or {}
-    kinds = dict.fromkeys(null_pool.KINDS, 0)
-    for row in run.pool or ():
-        kinds[row["kind"]] += 1
+    rule = FingerprintRule(**run.rule)
     return Verdict(
         model_digest=run.owners.root_digest,
         transcript_digest=run.transcript_sha256,
         suspect=dict(suspect_description),
         method=run.method,
         scheme=run.protection.commitment.scheme if run.protection else SCHEME,
-        parameters={
-            **tried(run),
-            "dataset": run.dataset,
-            "classes": rule.classes,
-            "variant": rule.variant,
-            "kernel": rule.kernel,
-            "margin": rule.margin,
-            "minimumProbes": rule.minimum_probes,
-            "answeredProbes": run.answered_probes,
-            "queryCap": rule.query_cap,
-            "nullPool": {
-                "sha256": rule.pool_sha256,
-                "kinds": kinds,
-                **{name: found.get(name) for name in _RANKED},
-            },
-            **({"wrongStyle": found.get("control")} if rule.method in FEATURES else {}),
-        },
+        parameters={**tried(run), "dataset": run.dataset, **told},
         evidence_class=INDICATIVE,
         statistic=run.score,
         p_value=run.p_value,

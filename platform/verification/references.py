@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from spellmark.errors import SpellmarkError
 from spellmark.evidence import null_pool
 from spellmark.model_files.card import ModelCard
 from spellmark.model_files.inspect import inspect_model_file
-from verification.models import Reference
+from verification.models import Reference, Run
 
 POOL_JOB = "null-pool"
 
@@ -202,6 +202,13 @@ def pool_of(
     return pool
 
 
+def run_pool(run: Run) -> list[null_pool.Reference]:
+    """The pool as it was fixed when the run was made."""
+    return [
+        null_pool.Reference(row["kind"], row["sha256"], row["source"]) for row in run.pool or ()
+    ]
+
+
 def fewest_of_a_kind(pool: Iterable[null_pool.Reference], *, comparable: bool = False) -> int:
     """How many of each kind, at the least, the platform trained: a p-value may rest on those.
 
@@ -233,12 +240,6 @@ def read_card(values: Mapping[str, Any]) -> ModelCard:
     """A card from a row, where JSON made lists of its tuples."""
     lists = {name: tuple(values[name]) for name in ("label_names", "mean", "std")}
     return ModelCard(**{**values, **lists})
-
-
-def kinds_counted(pool: Iterable[null_pool.Reference]) -> Sequence[tuple[str, int]]:
-    """How many models of each kind there are."""
-    kinds = [one.kind for one in pool]
-    return [(kind, kinds.count(kind)) for kind in null_pool.KINDS]
 
 
 def reference_card(card: ModelCard, architecture: str, config: dict[str, Any]) -> ModelCard:

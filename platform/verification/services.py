@@ -26,7 +26,6 @@ from spellmark.certificates.statements import Verdict
 from spellmark.errors import SpellmarkError
 from spellmark.evidence import transcript
 from spellmark.evidence.decision import (
-    INCONCLUSIVE,
     KEYED_LABELS,
     MOST_ALPHA,
     RANDOM_KEY_TEST,
@@ -38,7 +37,6 @@ from spellmark.evidence.decision import (
 )
 from spellmark.evidence.fingerprint_rule import (
     FEATURES,
-    INDICATIVE,
     RANKED,
     FingerprintRule,
 )
@@ -55,6 +53,7 @@ from spellmark.evidence.trigger_rule import (
     TriggerOutcome,
     TriggerRule,
 )
+from spellmark.evidence.verdicts import INCONCLUSIVE, INDICATIVE, VERIFIED
 from spellmark.locks.prompt_lock.parameters import PROMPT, PromptLockParameters
 from spellmark.model_files.card import ModelCard
 from spellmark.model_files.inspect import inspect_model_file
@@ -69,7 +68,6 @@ from verification.references import check_unchanged
 from verification.triggers import hold_triggers, trigger_pool, trigger_rule
 
 RUN_JOB = "verification-run"
-VERIFIED = "verified"
 
 USUAL_PROBES, USUAL_QUESTIONS = 64, 256
 

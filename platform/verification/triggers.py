@@ -85,11 +85,6 @@ def trigger_pool(protection: Protection) -> list[Reference]:
     return sorted(one for one in found if one.source == TRAINED and one.sha256 not in own)
 
 
-def run_references(run: Run) -> list[Reference]:
-    """The same as they were fixed when the run was made."""
-    return [Reference(row["kind"], row["sha256"], row["source"]) for row in run.pool or ()]
-
-
 def hold_triggers(protection: Protection) -> None:
     """Keep other runs from drawing triggers until this transaction ends."""
     # Commitments can only be read and added, so the version stands for them.

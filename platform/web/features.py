@@ -24,10 +24,10 @@ from protection.selectors import feature_list
 from registry.models import Version
 from registry.selectors import commitment_list
 from spellmark.errors import SpellmarkError
+from spellmark.evidence.null_pool import count_kinds
 from spellmark.watermarks.external_feature.parameters import SCHEME
 from spellmark.watermarks.external_feature.settings import LEAST_SHARE, MOST_SHARE, USUAL_SHARE
 from verification.features import feature_pool
-from verification.references import kinds_counted
 from web.forms import KeyFileField, submit
 from web.jobs import progress
 from web.plots import feature_bars
@@ -170,6 +170,6 @@ def _shown(row: Protection) -> dict[str, Any]:
         context |= {
             "bars": feature_bars(row.report_card),
             "lost": f"{100 * lost:.1f}",
-            "kinds": kinds_counted(feature_pool(row)),
+            "kinds": count_kinds(feature_pool(row)).items(),
         }
     return context

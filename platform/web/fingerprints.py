@@ -10,6 +10,7 @@ from accounts.actors import VERIFY, Actor
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.fingerprint_rule import FINGERPRINTS, JPEG, LEAST_PROBES, MIXED, WRONG
 from spellmark.evidence.fingerprint_scores import COSINE, RBF
+from spellmark.evidence.null_pool import count_kinds
 from verification.fingerprints import (
     USUAL_FINGERPRINT_PROBES,
     fingerprint_rule_for,
@@ -17,7 +18,7 @@ from verification.fingerprints import (
 )
 from verification.methods import METHODS, method_name
 from verification.models import Suspect
-from verification.references import kinds_counted, pool_of
+from verification.references import pool_of
 from verification.selectors import suspect_list
 from web.forms import SecretTextarea, submit
 from web.protection import DatasetField
@@ -136,4 +137,8 @@ def _preview(form: FingerprintForm, data: Any) -> dict[str, Any]:
         pool = pool_of(version, data["dataset"], comparable=rule.method == "weights")
     except SpellmarkError as error:
         return {"no_rule": error, "preview_version": version}
-    return {"rule": rule, "rule_method": method_name(rule.method), "kinds": kinds_counted(pool)}
+    return {
+        "rule": rule,
+        "rule_method": method_name(rule.method),
+        "kinds": count_kinds(pool).items(),
+    }

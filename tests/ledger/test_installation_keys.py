@@ -10,7 +10,7 @@ from django.utils import timezone
 from config.keys import load_secret
 from ledger.audit import LogFault, audit_log
 from ledger.key_store import GENERATORS
-from ledger.keys import certificate_key, ensure_signing_keys, log_signer
+from ledger.keys import certificate_key, ensure_signing_keys, log_signers
 from ledger.models import Certificate, SigningKey
 from ledger.rotation import key_rotate
 from ledger.selectors import (
@@ -33,6 +33,11 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def own_keys(settings, tmp_path):
     settings.KEYS = tmp_path / "keys"
+
+
+def log_signer():
+    """The newest Ed25519 key of the log."""
+    return [signer for signer in log_signers() if signer.kind == notes.ED25519][-1]
 
 
 def test_the_keys_are_made_once(settings):
@@ -108,10 +113,10 @@ def test_an_own_passphrase_takes_the_place_of_the_key_encryption_key(settings):
     settings.KEY_PASSPHRASE = "correct horse"
     ensure_signing_keys()
     assert not (settings.KEYS / "kek").exists()
-    assert keys.load_ed25519(settings.KEYS / "log.pem", b"correct horse")
+    assert keys.load(settings.KEYS / "log.pem", b"correct horse")
     settings.KEY_PASSPHRASE = "wrong horse"
     with pytest.raises(SigningKeyError, match="this passphrase opens"):
-        log_signer()
+        log_signers()
 
 
 class Token:

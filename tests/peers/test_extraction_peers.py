@@ -13,7 +13,8 @@ from art.estimators.classification import BlackBoxClassifier, PyTorchClassifier
 
 from demo.people import CARD
 from demo.served import served
-from spellmark.evidence.mark_rule import INCONCLUSIVE, MATCH, NO_MATCH, MarkDecision, MarkRule
+from spellmark.evidence.mark_rule import MarkDecision, MarkRule
+from spellmark.evidence.verdicts import INCONCLUSIVE, MATCH, NO_MATCH
 from spellmark.secrets import KeyFile
 from spellmark.training import architectures, datasets, weights
 from spellmark.training.fit import Recipe, fit

@@ -1,5 +1,6 @@
 """The null pool's rows, runs by fingerprint as services make them, and their plot."""
 
+from collections import Counter
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ from ledger.selectors import trust
 from spellmark.certificates.verify import verify_files
 from spellmark.evidence.fingerprint_rule import FingerprintRuleError
 from spellmark.evidence.null_pool import (
+    KINDS,
     OTHER_DATA,
     SAME_ARCHITECTURE,
     SAME_DATA,
@@ -174,6 +176,23 @@ def test_a_finished_run_verifies_offline(alice_actor, verdict):
     assert (told["tested"], told["falsePositives"], told["void"]) == (27, 0, False)
     assert told["falsePositiveRateAtMost"] == pytest.approx(1 - 0.05 ** (1 / 27), abs=1e-6)
     assert report.statement.evidence_class == "indicative"
+
+
+@pytest.mark.parametrize("verdict", ["match", "no match", "inconclusive"])
+@pytest.mark.parametrize("is_file", [False, True])
+@pytest.mark.parametrize(
+    "finished", [factories.finished_fingerprint_run, factories.finished_feature_run]
+)
+def test_certificate_and_page_tell_the_same_of_the_pool(alice_actor, finished, is_file, verdict):
+    suspect = file_suspect(alice_actor) if is_file else None
+    run = finished(alice_actor, verdict=verdict, suspect=suspect)
+    report = verify_files(run_bundle(run), trust())
+    assert report.passed, report.checks
+    told, kinds = report.statement.parameters, Counter(row["kind"] for row in run.pool)
+    assert told["nullPool"]["kinds"] == {kind: kinds[kind] for kind in KINDS}
+    for name in ("models", "threshold", "tested", "falsePositives", "void"):
+        assert told["nullPool"][name] == run.findings[name]
+    assert told.get("wrongStyle") == run.findings.get("control")
 
 
 def test_a_certificate_counts_the_runs_of_the_version_before(alice_actor):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from jobs.sealing import unseal
 from protection.models import Protection
@@ -17,10 +16,9 @@ from spellmark.evidence import conduct
 from spellmark.evidence.feature_replay import FeatureDisclosure, replay
 from spellmark.evidence.feature_scores import access_of, whole_probes
 from spellmark.evidence.fingerprint_rule import FEATURE_GRADIENTS, FingerprintRule
-from spellmark.evidence.keyed_probes import Slots
+from spellmark.evidence.keyed_probes import Slots, as_it_is
 from spellmark.evidence.null_pool import Reference
 from spellmark.secrets import KeyFile, permutation, subkey
-from spellmark.suspects.base import SuspectError
 from spellmark.suspects.model_file import ModelFile
 from spellmark.training import weights
 from spellmark.training.datasets import Split
@@ -36,11 +34,12 @@ from spellmark.watermarks.external_feature.examine import (
 from tasks.feature import opened_style
 from tasks.lock import data_for, model_path
 from tasks.pool_growth import check_run_pool
-from tasks.record import Record, suspect_of
+from tasks.record import ask, no_usable_answer
 from tasks.work import Work
 from verification import services
-from verification.fingerprints import fingerprint_run_finish, run_pool
+from verification.fingerprints import fingerprint_run_finish
 from verification.models import Run
+from verification.references import run_pool
 
 Said = TypeVar("Said")
 Scores = dict[Reference, float | None]
@@ -124,24 +123,14 @@ class _Bench:
         questions = conduct.Questions(
             probes=probes,
             image_indices=indices,
-            slots=Slots((_as_it_is, self.style, wrong)),
+            slots=Slots((as_it_is, self.style, wrong)),
             batch=1,
             with_probabilities=True,
         )
-        suspect = suspect_of(self.run.suspect, headers, batch=1)
-        already = services.run_resume(run=self.run)
-        if already:
-            self.work.log(f"taken up after {len(already)} of {questions.requests} requests")
-        conduct.conduct(
-            suspect, questions, Record(self.run, self.work.job), already=already,
-            progress=self.work.progress,
-        )  # fmt: skip
-        self.work.check()
-        heard = whole_probes(services.run_exchanges(self.run))
+        exchanges, described = ask(self.run, self.work, headers, questions)
+        heard = whole_probes(exchanges)
         if not heard:
-            raise SuspectError(
-                "The suspect gave no usable answer.", kind="bad-answer", hint="Check its address."
-            )
+            raise no_usable_answer()
         places, access = np.array(sorted(heard)), access_of(heard)
         labels = probes.labels[places]
 
@@ -155,7 +144,7 @@ class _Bench:
             return dict(zip(pool, found, strict=True))
 
         told = FeatureDisclosure(self.seed, scores(1), scores(2))
-        return told, suspect.describe(), {}
+        return told, described, {}
 
     def probes(self) -> tuple[Split, list[int]]:
         """Images of the test half that no reference learns from, drawn by the run's seed."""
@@ -185,7 +174,3 @@ def _said(
         for shown in (images, style(images), wrong(images))
     )
     return plain, styled, control
-
-
-def _as_it_is(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    return images

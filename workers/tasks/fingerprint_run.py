@@ -18,24 +18,24 @@ from spellmark.evidence.fingerprint_replay import (
     replay,
 )
 from spellmark.evidence.fingerprint_rule import WEIGHTS, FingerprintRule
-from spellmark.evidence.keyed_probes import Slots
+from spellmark.evidence.keyed_probes import Slots, as_it_is
 from spellmark.evidence.null_pool import Reference
 from spellmark.fingerprints.compare import score_all
 from spellmark.fingerprints.probes import Candidates, candidates
 from spellmark.fingerprints.weights import compare_weights, read_tensors
 from spellmark.secrets import permutation, subkey
-from spellmark.suspects.base import SuspectError
 from spellmark.suspects.model_file import ModelFile
 from spellmark.training import weights
 from spellmark.training.datasets import Split
 from spellmark.training.inference import predict_probabilities
 from tasks.lock import data_for, model_path
 from tasks.pool_growth import check_run_pool
-from tasks.record import Record, suspect_of
+from tasks.record import ask
 from tasks.work import Work
-from verification import fingerprints, services
+from verification.fingerprints import fingerprint_run_finish
 from verification.models import ProbeSet, ReferenceAnswers, Run
 from verification.models import Reference as ReferenceRow
+from verification.references import run_pool
 
 Answers = npt.NDArray[np.float64]
 Images = npt.NDArray[np.uint8]
@@ -55,7 +55,7 @@ def verify(run: Run, rule: FingerprintRule, work: Work) -> None:
 
 def _weigh(run: Run, rule: FingerprintRule, work: Work) -> None:
     own = read_tensors(model_path(run.source))
-    pool = fingerprints.run_pool(run)
+    pool = run_pool(run)
     scores: dict[Reference, float | None] = {}
     for number, one in enumerate(pool):
         work.progress(number / (len(pool) + 1), f"reference {number + 1} of {len(pool)}")
@@ -65,7 +65,7 @@ def _weigh(run: Run, rule: FingerprintRule, work: Work) -> None:
     told = FingerprintDisclosure(
         bytes.fromhex(run.seed), scores, score=found.score, layers=found.as_rows()
     )
-    fingerprints.fingerprint_run_finish(
+    fingerprint_run_finish(
         run=run,
         job=work.job,
         decision=replay(rule, told, []),
@@ -88,23 +88,12 @@ def _ask(run: Run, rule: FingerprintRule, work: Work) -> None:
     questions = conduct.Questions(
         probes=Split(known.images[chosen], known.labels[chosen]),
         image_indices=chosen.tolist(),
-        slots=Slots((_as_it_is,)),
+        slots=Slots((as_it_is,)),
         batch=1,
         with_probabilities=True,
     )
-    suspect = suspect_of(run.suspect, unseal(work.job)["headers"], batch=1)
-    already = services.run_resume(run=run)
-    if already:
-        work.log(f"taken up after {len(already)} of {questions.requests} requests")
-    conduct.conduct(
-        suspect, questions, Record(run, work.job), already=already, progress=work.progress
-    )
-    work.check()
-    heard = answers_of(services.run_exchanges(run), 2)
-    if not heard:
-        raise SuspectError(
-            "The suspect gave no usable answer.", kind="bad-answer", hint="Check its address."
-        )
+    exchanges, described = ask(run, work, unseal(work.job)["headers"], questions)
+    heard = answers_of(exchanges, 2)
     places = sorted(heard)
     asked = chosen[places]
     # The pool as the suspect shows itself: on the probes that were answered, no more than it shows.
@@ -119,14 +108,14 @@ def _ask(run: Run, rule: FingerprintRule, work: Work) -> None:
         dict(zip(answers, scores, strict=True)),
         owner=known.answers[chosen].tolist(),
     )
-    fingerprints.fingerprint_run_finish(
+    fingerprint_run_finish(
         run=run,
         job=work.job,
         # From what is disclosed alone, as everybody else will.
-        decision=replay(rule, told, services.run_exchanges(run)),
+        decision=replay(rule, told, exchanges),
         disclosure=told,
         findings={"candidates": len(known), "probeSet": probe_set.sha256},
-        suspect_description=suspect.describe(),
+        suspect_description=described,
     )
 
 
@@ -164,7 +153,7 @@ class _Bench:
 
     def pool_answers(self, probe_set: ProbeSet, known: Candidates) -> dict[Reference, Answers]:
         """What every model of the run's pool says to the candidates."""
-        pool = fingerprints.run_pool(self.run)
+        pool = run_pool(self.run)
         rows = {
             row.sha256: row
             for row in ReferenceRow.objects.filter(
@@ -218,7 +207,3 @@ def _unpacked(data: bytes) -> Candidates:
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         parts: dict[str, Any] = {name: arrays[name] for name in ("images", "labels", "answers")}
     return Candidates(**parts)
-
-
-def _as_it_is(images: Images) -> Images:
-    return images

@@ -6,17 +6,17 @@ import numpy.typing as npt
 from jobs.sealing import unseal
 from protection.guards import opened_guard
 from spellmark.evidence import conduct
-from spellmark.evidence.keyed_probes import Slots
+from spellmark.evidence.keyed_probes import Slots, as_it_is
 from spellmark.evidence.mark_replay import MarkDisclosure, hear, replay
-from spellmark.evidence.mark_rule import MATCH, MarkRule, MarkRun
+from spellmark.evidence.mark_rule import MarkRule, MarkRun
+from spellmark.evidence.verdicts import MATCH
 from spellmark.secrets import KeyFile, permutation, subkey
-from spellmark.suspects.base import SuspectError
 from spellmark.training.datasets import Split
 from spellmark.watermarks.dynamic.examine import Questions, signs_of
 from spellmark.watermarks.dynamic.mark_key import MarkKey
 from tasks.lock import data_for
 from tasks.mark_questions import questions_of
-from tasks.record import Record, suspect_of
+from tasks.record import ask
 from tasks.work import Work
 from verification import services
 from verification.models import Run
@@ -33,29 +33,16 @@ def verify(run: Run, rule: MarkRule, work: Work) -> None:
     questions = conduct.Questions(
         probes=Split(asked.images, _best_classes(asked)),
         image_indices=asked.indices,
-        slots=Slots((_as_it_is,)),
+        slots=Slots((as_it_is,)),
         batch=1,
         with_probabilities=True,
     )
     signs = {client: signs_of(key) for client, key in keys.items()}
-    already, so_far = services.run_resume(run=run), MarkRun(rule, signs)
-    for exchange in services.run_exchanges(run):
-        if exchange.state == "answered":
-            hear(so_far, asked.asked, exchange)
-    suspect = suspect_of(run.suspect, sealed["headers"], batch=1)
-    if already:
-        work.log(f"taken up after {len(already)} of at most {questions.requests} requests")
-    if not so_far.decided:
-        conduct.conduct(
-            suspect, questions, Record(run, work.job), already=already, progress=work.progress,
-            enough=lambda exchange: hear(so_far, asked.asked, exchange),
-        )  # fmt: skip
-    work.check()
-    exchanges = services.run_exchanges(run)
-    if not any(exchange.state == "answered" for exchange in exchanges):
-        raise SuspectError(
-            "The suspect gave no usable answer.", kind="bad-answer", hint="Check its address."
-        )
+    so_far = MarkRun(rule, signs)
+    exchanges, described = ask(
+        run, work, sealed["headers"], questions,
+        enough=lambda exchange: hear(so_far, asked.asked, exchange),
+    )  # fmt: skip
     # Of the other clients nothing is told, for their marks are in use; without a match, of none.
     decision = so_far.decide()
     fits = decision.client if decision.verdict == MATCH else ""
@@ -66,7 +53,7 @@ def verify(run: Run, rule: MarkRule, work: Work) -> None:
         # From what is disclosed alone, as everybody else will.
         decision=replay(rule, told, exchanges),
         disclosure=told,
-        suspect_description=suspect.describe(),
+        suspect_description=described,
     )
 
 
@@ -95,7 +82,3 @@ def _questions(run: Run, rule: MarkRule, key: MarkKey) -> Questions:
 
 def _best_classes(asked: Questions) -> npt.NDArray[np.int64]:
     return np.array([question.reference for question in asked.asked]).argmax(1)
-
-
-def _as_it_is(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    return images

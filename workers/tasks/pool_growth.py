@@ -16,7 +16,6 @@ from spellmark.training.fit import Recipe, fit
 from spellmark.training.inference import accuracy
 from tasks.lock import data_for, model_path
 from tasks.work import Work
-from verification.fingerprints import run_pool
 from verification.models import Reference, Run
 from verification.references import (
     PoolError,
@@ -26,6 +25,7 @@ from verification.references import (
     pool_finish,
     reference_card,
     reference_record,
+    run_pool,
 )
 
 # A pool of one architecture would say little about thieves' or rivals' taste.

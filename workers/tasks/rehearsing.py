@@ -9,6 +9,7 @@ from typing import Any
 from protection.models import Rehearsal
 from protection.services import attacks_finish
 from spellmark.attacks.attack import AttackError
+from spellmark.training.datasets import Dataset, Split
 from tasks.work import Work
 
 # Runs the attacks of these names with a budget: `suite(attacks=…, budget=…, progress=…)`.
@@ -46,6 +47,13 @@ def rehearse(
             raise AttackError("None of these attacks can be run.", hint="The log says why.")
         work.check()
         attacks_finish(rehearsal=rehearsal, job=work.job, results=results)
+
+
+def thiefs_images(work: Work, data: Dataset) -> Split:
+    """The second half of the training images: what the owner trained on is not known here."""
+    mine = data.train[len(data.train) // 2 :]
+    work.log(f"the thief has the last {len(mine):,} training images, as far as his budget goes")
+    return mine
 
 
 def _attacked(

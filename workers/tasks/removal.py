@@ -13,7 +13,7 @@ from spellmark.secrets import KeyFile
 from spellmark.training import weights
 from spellmark.watermarks.trigger.examine import examine, rule_for
 from tasks.lock import data_for, model_path
-from tasks.rehearsing import rehearse
+from tasks.rehearsing import rehearse, thiefs_images
 from tasks.work import Work
 
 
@@ -35,12 +35,10 @@ def _suite(work: Work, rehearsal: Rehearsal, folder: Path) -> Callable[..., list
     key = opened_trigger(protection, KeyFile.loads(unseal(work.job)["key"]))
     model, card = weights.load(model_path(protection.result))
     data = data_for(protection.source, rehearsal.dataset)
-    mine = data.train[len(data.train) // 2 :]
-    work.log(f"the thief has the last {len(mine):,} training images, as far as his budget goes")
     test = partial(
         examine,
         key=key,
         rule=rule_for(key.parameters),
         seed=hashlib.sha256(rehearsal.id.bytes).digest(),
     )
-    return partial(run_suite, model, card, mine, data.test, test)
+    return partial(run_suite, model, card, thiefs_images(work, data), data.test, test)

@@ -12,12 +12,12 @@ from spellmark.attacks.extract.api import guarded
 from spellmark.attacks.extract.result import Examine, TheftResult
 from spellmark.attacks.extract.suite import run_suite
 from spellmark.secrets import KeyFile
-from spellmark.training import datasets, weights
+from spellmark.training import weights
 from spellmark.watermarks.dynamic import Guard
 from spellmark.watermarks.dynamic.examine import examine, rule_for
 from tasks.lock import data_for, model_path
 from tasks.mark_questions import questions_of, thresholds_of
-from tasks.rehearsing import rehearse
+from tasks.rehearsing import rehearse, thiefs_images
 from tasks.work import Work
 
 # As in a dispute.
@@ -59,13 +59,6 @@ def _suite(work: Work, rehearsal: Rehearsal, folder: Path) -> Callable[..., list
     rule = rule_for(key.parameters, alpha=ALPHA, probes=len(questions))
     test: Examine = partial(examine, questions=questions, rule=rule, keys={"": key})
     return partial(
-        run_suite, api, card, _thiefs_images(work, data), data.test[:half], test,
+        run_suite, api, card, thiefs_images(work, data), data.test[:half], test,
         other_api=other, folder=folder,
     )  # fmt: skip
-
-
-def _thiefs_images(work: Work, data: datasets.Dataset) -> datasets.Split:
-    """The second half of the training images: what the owner trained on is not known here."""
-    mine = data.train[len(data.train) // 2 :]
-    work.log(f"the thief has the last {len(mine):,} training images")
-    return mine

@@ -1,7 +1,5 @@
 """A run against a trigger watermark: fresh triggers, one a request, until enough is known."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from torch import nn
@@ -10,26 +8,25 @@ from jobs.sealing import unseal
 from protection.triggers import opened_trigger
 from registry import storage
 from spellmark.evidence import conduct
-from spellmark.evidence.keyed_probes import Slots
+from spellmark.evidence.keyed_probes import Slots, as_it_is
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_leaves import draw_leaves
 from spellmark.evidence.trigger_pool import AskedReference
-from spellmark.evidence.trigger_replay import TriggerDisclosure, replay_with_pool
+from spellmark.evidence.trigger_replay import TriggerDisclosure, replay
 from spellmark.evidence.trigger_rule import TriggerRule, TriggerRun
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
-from spellmark.suspects.base import SuspectError
 from spellmark.training import weights
 from spellmark.training.datasets import Split
 from spellmark.training.inference import predict_labels
 from spellmark.watermarks.trigger import TriggerKey
 from spellmark.watermarks.trigger.examine import ask_reference, check_owner, check_registered
 from tasks.lock import data_for, model_path
-from tasks.record import Record, suspect_of
+from tasks.record import ask
 from tasks.work import Work
 from verification import services
 from verification.models import Run
-from verification.triggers import run_references
+from verification.references import run_pool
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -49,27 +46,13 @@ def verify(run: Run, rule: TriggerRule, work: Work) -> None:
     questions = conduct.Questions(
         probes=Split(key.images[chosen], key.labels[chosen]),
         image_indices=leaves,
-        slots=Slots((_as_it_is,)),
+        slots=Slots((as_it_is,)),
         batch=1,
     )
-    already, so_far = services.run_resume(run=run), _Listener(TriggerRun(rule))
-    for exchange in services.run_exchanges(run):
-        if exchange.state == "answered":
-            so_far(exchange)
-    suspect = suspect_of(run.suspect, sealed["headers"], batch=1)
-    if already:
-        work.log(f"taken up after {len(already)} of at most {questions.requests} requests")
-    if not so_far.run.decided:
-        conduct.conduct(
-            suspect, questions, Record(run, work.job), already=already, progress=work.progress,
-            enough=so_far,
-        )  # fmt: skip
-    work.check()
-    exchanges = services.run_exchanges(run)
-    if not any(exchange.state == "answered" for exchange in exchanges):
-        raise SuspectError(
-            "The suspect gave no usable answer.", kind="bad-answer", hint="Check its address."
-        )
+    so_far = TriggerRun(rule)
+    exchanges, described = ask(
+        run, work, sealed["headers"], questions, enough=lambda one: _heard(so_far, one)
+    )
     pool = _ask_pool(run, key, leaves, len(exchanges), work)
     told = TriggerDisclosure(
         seed=bytes.fromhex(run.seed),
@@ -80,7 +63,7 @@ def verify(run: Run, rule: TriggerRule, work: Work) -> None:
         pool=tuple(pool),
     )
     # From what is disclosed alone, as everybody else will.
-    decision, found = replay_with_pool(rule, told, exchanges)
+    decision, found = replay(rule, told, exchanges)
     work.log(f"{len(found.passed)} of {found.models} innocent reference models would pass")
     services.run_finish(
         run=run,
@@ -88,19 +71,14 @@ def verify(run: Run, rule: TriggerRule, work: Work) -> None:
         decision=decision,
         disclosure=told,
         pool=found,
-        suspect_description=suspect.describe(),
+        suspect_description=described,
     )
 
 
-@dataclass(frozen=True)
-class _Listener:
-    """Gives a run what was answered, and says when enough is known."""
-
-    run: TriggerRun
-
-    def __call__(self, exchange: Exchange) -> bool:
-        self.run.add(exchange.label, exchange.labels[0])
-        return self.run.decided
+def _heard(so_far: TriggerRun, exchange: Exchange) -> bool:
+    """Gives the test one more answer, and says whether enough is known."""
+    so_far.add(exchange.label, exchange.labels[0])
+    return so_far.decided
 
 
 def _ask_pool(
@@ -108,7 +86,7 @@ def _ask_pool(
 ) -> list[AskedReference]:
     """What the innocent models that were fixed with the rule say to the same triggers."""
     answers = []
-    for number, one in enumerate(run_references(run)):
+    for number, one in enumerate(run_pool(run)):
         work.progress(1 - 1 / (number + 2), f"reference model {number + 1}")
         model, card = weights.load(storage.path_of(one.sha256))
 
@@ -133,7 +111,3 @@ def _check_claim(run: Run, key: TriggerKey, work: Work) -> None:
         f"on {check.accuracy_after:.1%} of the test images"
     )
     check.require()
-
-
-def _as_it_is(images: Images) -> Images:
-    return images

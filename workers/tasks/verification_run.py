@@ -3,18 +3,18 @@
 from jobs.sealing import unseal
 from protection.services import card_of
 from spellmark.errors import SpellmarkError
-from spellmark.evidence import conduct, draws, keyed_probes
+from spellmark.evidence import draws, keyed_probes
+from spellmark.evidence.conduct import Questions
 from spellmark.evidence.decision import KEYED_LABELS, decide
 from spellmark.evidence.fingerprint_rule import FEATURES, FingerprintRule
 from spellmark.evidence.keyed_label_test import probe_classes
 from spellmark.evidence.mark_rule import MarkRule
 from spellmark.evidence.trigger_rule import TriggerRule
 from spellmark.secrets import KeyFile
-from spellmark.suspects.base import SuspectError
 from spellmark.training import datasets
 from tasks import feature_run, fingerprint_run, mark_run, trigger_run
 from tasks.lock import check_fits, opened_key
-from tasks.record import Record, suspect_of
+from tasks.record import ask
 from tasks.work import Work
 from verification import services
 from verification.models import Run
@@ -61,30 +61,18 @@ def _verify(run: Run, work: Work) -> None:
         wanted=rule.probes,
         classes=probe_classes(rule.classes, rule.probes) if keyed else None,
     )
-    questions = conduct.Questions(
+    questions = Questions(
         probes=datasets.Split(data.test.images[indices], data.test.labels[indices]),
         image_indices=indices,
         slots=keyed_probes.slots_of(key, rule, seed),
         batch=run.batch,
     )
-    suspect = suspect_of(run.suspect, sealed["headers"], batch=run.batch)
-    already = services.run_resume(run=run)
-    if already:
-        work.log(f"taken up after {len(already)} of {questions.requests} requests")
-    conduct.conduct(
-        suspect, questions, Record(run, work.job), already=already, progress=work.progress
-    )
-    work.check()
-    exchanges = services.run_exchanges(run)
-    if not any(exchange.state == "answered" for exchange in exchanges):
-        raise SuspectError(
-            "The suspect gave no usable answer.", kind="bad-answer", hint="Check its address."
-        )
+    exchanges, described = ask(run, work, sealed["headers"], questions)
     disclosure = keyed_probes.disclosure(key, rule, seed)
     services.run_finish(
         run=run,
         job=work.job,
         decision=decide(rule, disclosure, exchanges),
         disclosure=disclosure,
-        suspect_description=suspect.describe(),
+        suspect_description=described,
     )

@@ -16,7 +16,7 @@ from disputes.report.protocol import DEMANDS, protocol_of
 from disputes.report.sections import outcome, report_card, run_line, run_section
 from disputes.report.steps import check_steps, evidence_files, trusted_keys
 from disputes.standing import case_standings, conclusion_of
-from spellmark.evidence.fingerprint_rule import INDICATIVE
+from spellmark.evidence.verdicts import INDICATIVE
 from verification.methods import limits
 from verification.models import Run
 

@@ -15,6 +15,7 @@ def transcript_module(monkeypatch):
     module.statistic = {
         "method": "random-key-test", "statistic": 2.5, "pValue": 1e-7, "alpha": 1e-6,
         "smallestP": 1e-7, "queries": 2, "verdict": "match", "told": {"rate": 0.05},
+        "evidenceClass": "verified",
     }  # fmt: skip
     module.recompute = lambda lines: module.statistic
     module.answer_digests = lambda lines: {

@@ -19,15 +19,22 @@ EXAMPLE = (
 TEXT = b"one line\n\nafter an empty one\n"
 
 
+def text_of(data, verifiers):
+    """The text of a signed note, once it is verified."""
+    note = notes.parse(data)
+    notes.verify(note, verifiers)
+    return note.text
+
+
 def test_it_opens_the_example_of_the_specification():
     verifier = Verifier.from_vkey(VKEY)
     assert verifier.vkey == VKEY
-    assert notes.open_note(EXAMPLE, [verifier]) == b"This is an example message.\n"
+    assert text_of(EXAMPLE, [verifier]) == b"This is an example message.\n"
 
 
 def test_it_opens_what_it_signed():
     note = notes.sign(TEXT, [LOG])
-    assert notes.open_note(note, [LOG.verifier]) == TEXT
+    assert text_of(note, [LOG.verifier]) == TEXT
     assert note == TEXT + b"\n" + LOG.line(TEXT)
 
 
@@ -46,26 +53,26 @@ def test_a_signature_can_be_added_later():
 def test_unknown_signatures_are_ignored():
     stranger = b"\xe2\x80\x94 charlie.example/key " + b"AAAAAAE=\n"
     note = notes.add_signatures(notes.sign(TEXT, [LOG]), stranger)
-    assert notes.open_note(note, [LOG.verifier]) == TEXT
+    assert text_of(note, [LOG.verifier]) == TEXT
 
 
 def test_it_refuses_a_note_that_no_trusted_key_signed():
     with pytest.raises(VerificationError, match="No trusted key"):
-        notes.open_note(notes.sign(TEXT, [LOG]), [WITNESS.verifier])
+        text_of(notes.sign(TEXT, [LOG]), [WITNESS.verifier])
 
 
 def test_it_refuses_a_false_signature_of_a_known_key_beside_a_true_one():
     other = b"another text\n"
     note = notes.sign(TEXT, [LOG]) + WITNESS.line(other)
-    assert notes.open_note(note, [LOG.verifier]) == TEXT
+    assert text_of(note, [LOG.verifier]) == TEXT
     with pytest.raises(VerificationError, match="altered"):
-        notes.open_note(note, [LOG.verifier, WITNESS.verifier])
+        text_of(note, [LOG.verifier, WITNESS.verifier])
 
 
 def test_it_accepts_sixteen_signatures_and_refuses_a_hundred_and_one():
     note = notes.sign(TEXT, [LOG])
     extra = "— charlie.example AAAAAAE=\n".encode()
-    assert notes.open_note(note + extra * 15, [LOG.verifier]) == TEXT
+    assert text_of(note + extra * 15, [LOG.verifier]) == TEXT
     with pytest.raises(FormatError, match="more than 100"):
         notes.parse(note + extra * 100)
 
@@ -75,7 +82,7 @@ def test_it_refuses_every_altered_byte(place, change):
     altered = bytearray(EXAMPLE)
     altered[place] ^= change
     with pytest.raises((FormatError, VerificationError)):
-        notes.open_note(bytes(altered), [Verifier.from_vkey(VKEY)])
+        text_of(bytes(altered), [Verifier.from_vkey(VKEY)])
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))

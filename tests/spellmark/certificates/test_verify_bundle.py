@@ -261,6 +261,7 @@ def test_it_refuses_a_raw_answer_that_nobody_gave():
         ({"verdict": "no match"}, "'match', but its transcript gives 'no match'"),
         ({"told": {"rate": 0.1}}, "The certificate's rate is not the one"),
         ({"told": {"owner": "marian"}}, "The certificate's owner is not the one"),
+        ({"evidenceClass": "indicative"}, "evidence verified, but a run by 'random-key-test' is"),
     ],
 )
 def test_it_refuses_numbers_that_the_transcript_does_not_give(transcript_module, change, why):

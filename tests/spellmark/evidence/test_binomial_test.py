@@ -6,7 +6,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spellmark.evidence.binomial_test import binomial_null, binomial_tail, hits_needed
+from spellmark.evidence.binomial_test import binomial_null, binomial_tail
 
 
 def test_known_tails() -> None:
@@ -33,14 +33,3 @@ def test_the_null_sums_to_one_and_its_tails_are_the_tails(trials: int, classes: 
     assert abs(sum(null) - 1) < 1e-12
     for hits in (0, 1, trials // 2, trials):
         assert abs(sum(null[hits:]) - float(binomial_tail(hits, trials, classes))) < 1e-12
-
-
-@given(st.integers(1, 64), st.integers(2, 20), st.integers(1, 12))
-def test_as_many_hits_as_needed_and_no_fewer(trials: int, classes: int, digits: int) -> None:
-    p = Fraction(1, 10**digits)
-    needed = hits_needed(p, trials, classes)
-    if needed is None:
-        assert binomial_tail(trials, trials, classes) > p
-    else:
-        assert binomial_tail(needed, trials, classes) <= p
-        assert binomial_tail(needed - 1, trials, classes) > p

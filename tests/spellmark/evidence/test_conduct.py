@@ -6,7 +6,6 @@ import pytest
 from spellmark.evidence.conduct import Questions, _first, conduct
 from spellmark.evidence.decision import (
     KEYED_LABELS,
-    MATCH,
     RANDOM_KEY_TEST,
     DecisionRule,
     decide,
@@ -15,6 +14,7 @@ from spellmark.evidence.decision import (
 from spellmark.evidence.draws import decoy_labels, decoy_secret
 from spellmark.evidence.keyed_probes import disclosure, hide, slots_of
 from spellmark.evidence.transcript import Exchange, complete_answers
+from spellmark.evidence.verdicts import MATCH
 from spellmark.locks.key_lock.lock_key import LockKey
 from spellmark.locks.key_lock.parameters import LockParameters
 from spellmark.suspects.base import Answer, Request, Response, SuspectError

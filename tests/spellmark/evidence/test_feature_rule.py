@@ -21,9 +21,6 @@ from spellmark.evidence.feature_scores import (
 from spellmark.evidence.fingerprint_rule import (
     FEATURE,
     FEATURE_GRADIENTS,
-    INCONCLUSIVE,
-    MATCH,
-    NO_MATCH,
     FingerprintRule,
     FingerprintRuleError,
     decide,
@@ -31,6 +28,7 @@ from spellmark.evidence.fingerprint_rule import (
 from spellmark.evidence.null_pool import KINDS, TEST, Reference, digest, scored
 from spellmark.evidence.recompute import recompute
 from spellmark.evidence.transcript import Exchange, TranscriptError
+from spellmark.evidence.verdicts import INCONCLUSIVE, MATCH, NO_MATCH
 from spellmark.watermarks.external_feature.examine import style_scores
 
 NONCE = bytes(range(32))

@@ -12,19 +12,16 @@ from spellmark.evidence.fingerprint_replay import FingerprintDisclosure, replay
 from spellmark.evidence.fingerprint_rule import (
     AGREEMENT,
     CORRELATION,
-    INCONCLUSIVE,
-    MATCH,
     MIXED,
-    NO_MATCH,
     WEIGHTS,
     FingerprintRule,
     FingerprintRuleError,
     decide,
-    models_needed,
 )
 from spellmark.evidence.null_pool import KINDS, TEST, Reference, digest, scored
 from spellmark.evidence.recompute import recompute
 from spellmark.evidence.transcript import Exchange, TranscriptError
+from spellmark.evidence.verdicts import INCONCLUSIVE, MATCH, NO_MATCH
 
 NONCE = bytes(range(32))
 CLASSES = 5
@@ -113,10 +110,6 @@ def test_weights_of_another_architecture_are_inconclusive():
 def test_rules_that_cannot_be_kept_are_refused(choices):
     with pytest.raises(FingerprintRuleError):
         a_rule(**choices)
-
-
-def test_how_many_models_a_level_needs():
-    assert [models_needed(alpha) for alpha in (0.05, 0.01, 0.001)] == [19, 99, 999]
 
 
 def bundle(rule, told, asked):

@@ -8,13 +8,11 @@ from scipy import stats
 
 from spellmark.evidence.mark_evidence import MarkEvidence, Place, Question
 from spellmark.evidence.mark_rule import (
-    INCONCLUSIVE,
-    MATCH,
-    NO_MATCH,
     MarkRule,
     MarkRuleError,
     MarkRun,
 )
+from spellmark.evidence.verdicts import INCONCLUSIVE, MATCH, NO_MATCH
 
 CLASSES = 10
 RULE = MarkRule(classes=CLASSES, strength=50, probes=60)

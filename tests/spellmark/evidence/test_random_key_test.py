@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spellmark.evidence.random_key_test import decoys_needed, random_key_test, smallest_p
+from spellmark.evidence.random_key_test import others_needed, random_key_test, smallest_p
 
 
 def test_the_best_of_a_thousand_has_the_smallest_p():
@@ -25,11 +25,15 @@ def test_over_all_places_of_the_true_key_it_never_promises_too_much(statistics: 
         assert sum(p <= alpha for p in p_values) / len(p_values) <= alpha + 1e-12
 
 
+def test_how_many_others_a_level_needs():
+    assert [others_needed(alpha) for alpha in (0.05, 0.01, 0.001)] == [19, 99, 999]
+
+
 @given(st.floats(1e-6, 0.05))
-def test_the_decoys_needed_are_enough_and_not_too_many(alpha: float):
-    decoys = decoys_needed(alpha)
-    assert smallest_p(decoys) <= alpha
-    assert decoys == 1 or smallest_p(decoys - 2) > alpha
+def test_the_others_needed_are_enough_and_not_too_many(alpha: float):
+    others = others_needed(alpha)
+    assert smallest_p(others) <= alpha
+    assert others == 1 or smallest_p(others - 2) > alpha
 
 
 def test_p_values_of_innocents_are_uniform():

@@ -9,7 +9,7 @@ from spellmark.evidence.recompute import recompute
 from spellmark.evidence.transcript import Exchange, TranscriptError, write
 from spellmark.evidence.trigger_leaves import LeavesError, draw_leaves
 from spellmark.evidence.trigger_pool import AskedReference, pool_digest
-from spellmark.evidence.trigger_replay import TriggerDisclosure, replay, replay_with_pool
+from spellmark.evidence.trigger_replay import TriggerDisclosure, replay
 from spellmark.evidence.trigger_rule import TriggerRule, TriggerRuleError
 from spellmark.secrets import KeyFile
 from spellmark.watermarks.trigger import SCHEME, TriggerKey, TriggerParameters
@@ -48,11 +48,12 @@ def header(disclosure: TriggerDisclosure) -> dict[str, object]:
 
 
 def test_outsiders_come_to_the_same_figures():
-    found = replay(RULE, told(), exchanges())
+    found, _ = replay(RULE, told(), exchanges())
     assert (found.verdict, found.queries) == ("match", 8)
     assert recompute(write(header(told()), exchanges())) == {
         "method": "trigger-watermark", "statistic": 8, "pValue": found.p_value, "alpha": 1e-6,
         "smallestP": RULE.smallest_p, "queries": 16, "verdict": "match",
+        "evidenceClass": "verified",
         "told": {
             "owner": "robin", "triggerRoot": KEY.tree.root, "registrationNumber": 1, "runNumber": 1,
             "nullPool": {
@@ -61,7 +62,7 @@ def test_outsiders_come_to_the_same_figures():
             },
         },
     }  # fmt: skip
-    assert replay(RULE, told(), exchanges(hits=False)).verdict == "no match"
+    assert replay(RULE, told(), exchanges(hits=False))[0].verdict == "no match"
 
 
 def test_a_disclosure_comes_back_from_json_and_tells_nothing_of_other_triggers():
@@ -141,13 +142,13 @@ def with_pool(*pool: AskedReference):
 def test_a_claim_is_void_when_an_innocent_model_passes():
     innocent = [asked_reference(number, 2) for number in range(5)]
     rule, disclosure = with_pool(*innocent)
-    found, pool = replay_with_pool(rule, disclosure, exchanges())
+    found, pool = replay(rule, disclosure, exchanges())
     assert (found.verdict, pool.models, pool.void) == ("match", 5, False)
     assert found.reason.endswith("None of 5 innocent reference models passes.")
     assert sum(pool.kinds.values()) == 5
 
     rule, disclosure = with_pool(*innocent, asked_reference(9, 14))
-    found, pool = replay_with_pool(rule, disclosure, exchanges())
+    found, pool = replay(rule, disclosure, exchanges())
     assert (found.verdict, pool.void, len(pool.passed)) == ("inconclusive", True, 1)
     assert "1 of 6 innocent reference models would be accused too" in found.reason
     redone = recompute(write(header(disclosure) | {"rule": asdict(rule)}, exchanges()))
@@ -160,7 +161,7 @@ def test_triggers_behind_the_runs_end_count_for_the_pool_too():
         Reference(KINDS[0], "a" * 64), tuple(asked_reference(1, 7).answers[:8]), 15
     )
     rule, disclosure = with_pool(late)
-    assert replay(rule, disclosure, exchanges()[:8]).verdict == "inconclusive"
+    assert replay(rule, disclosure, exchanges()[:8])[0].verdict == "inconclusive"
     assert not replace(late, hits=9).passes(rule, LABELS[:8])
 
 
@@ -184,7 +185,7 @@ def test_another_pool_than_the_registered_one_is_refused():
 
 
 def test_a_run_without_a_pool_says_so():
-    assert "No innocent reference model was asked" in replay(RULE, told(), exchanges()).reason
+    assert "No innocent reference model was asked" in replay(RULE, told(), exchanges())[0].reason
 
 
 def test_a_transcript_without_its_openings_cannot_be_redone():

@@ -99,25 +99,43 @@ def load(path: Path, passphrase: bytes | None = None) -> object:
 
     A passphrase is used only if the file is encrypted.
     """
-    return _load(path, passphrase)
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o077:
+                raise SigningKeyError(
+                    f"Others than its owner may read the key file {path}.",
+                    hint=f"Run: chmod 600 {path} and consider whether the key is still secret.",
+                )
+            pem = file.read()
+    except OSError as error:
+        raise SigningKeyError(
+            f"The key file {path} cannot be read: {error.strerror}.", hint="Check the path."
+        ) from None
+    is_encrypted = b"ENCRYPTED PRIVATE KEY" in pem
+    if is_encrypted and passphrase is None:
+        raise SigningKeyError(
+            f"The key file {path} is encrypted, and no passphrase was given.",
+            hint="Give the passphrase that it was written with.",
+        )
+    try:
+        return load_pem_private_key(pem, password=passphrase if is_encrypted else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # `from None`: a chained error must not carry the file's content along.
+        what = (
+            "is not a private key that this passphrase opens"
+            if is_encrypted
+            else "is not a private key in PEM form"
+        )
+        raise SigningKeyError(f"{path} {what}.", hint="Check the path.") from None
 
 
 def load_p256(path: Path, passphrase: bytes | None = None) -> ec.EllipticCurvePrivateKey:
     """Read a certificate key that only its owner may read. Raises SigningKeyError."""
-    key = _load(path, passphrase)
+    key = load(path, passphrase)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not _is_p256(key.curve):
         raise SigningKeyError(
             f"{path} is not a P-256 key.", hint="Give the certificate key, not the log key."
-        )
-    return key
-
-
-def load_ed25519(path: Path, passphrase: bytes | None = None) -> Ed25519PrivateKey:
-    """Read a log key that only its owner may read. Raises SigningKeyError."""
-    key = _load(path, passphrase)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise SigningKeyError(
-            f"{path} is not an Ed25519 key.", hint="Give the log key, not the certificate key."
         )
     return key
 
@@ -154,35 +172,3 @@ def keyid(key: "PublicKey | MLDSA44PublicKey") -> str:
 
 def _is_p256(curve: ec.EllipticCurve) -> bool:
     return isinstance(curve, ec.SECP256R1)
-
-
-def _load(path: Path, passphrase: bytes | None) -> object:
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o077:
-                raise SigningKeyError(
-                    f"Others than its owner may read the key file {path}.",
-                    hint=f"Run: chmod 600 {path} and consider whether the key is still secret.",
-                )
-            pem = file.read()
-    except OSError as error:
-        raise SigningKeyError(
-            f"The key file {path} cannot be read: {error.strerror}.", hint="Check the path."
-        ) from None
-    is_encrypted = b"ENCRYPTED PRIVATE KEY" in pem
-    if is_encrypted and passphrase is None:
-        raise SigningKeyError(
-            f"The key file {path} is encrypted, and no passphrase was given.",
-            hint="Give the passphrase that it was written with.",
-        )
-    try:
-        return load_pem_private_key(pem, password=passphrase if is_encrypted else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        # `from None`: a chained error must not carry the file's content along.
-        what = (
-            "is not a private key that this passphrase opens"
-            if is_encrypted
-            else "is not a private key in PEM form"
-        )
-        raise SigningKeyError(f"{path} {what}.", hint="Check the path.") from None

@@ -218,13 +218,6 @@ def verified(note: Note, verifiers: Sequence[Verifier]) -> list[Verifier]:
     return found
 
 
-def open_note(data: bytes, verifiers: Sequence[Verifier]) -> bytes:
-    """The verified text of a signed note. Raises FormatError, VerificationError."""
-    note = parse(data)
-    verify(note, verifiers)
-    return note.text
-
-
 def _parse_line(line: str) -> Signature:
     parts = line.split(" ")
     if len(parts) != 3 or parts[0] != "—" or not is_key_name(parts[1]):

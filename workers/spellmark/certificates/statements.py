@@ -16,6 +16,7 @@ from spellmark.certificates import keys
 from spellmark.certificates.encoding import from_json, to_json, to_time
 from spellmark.certificates.errors import FormatError
 from spellmark.certificates.fields import Fields
+from spellmark.evidence.verdicts import EVIDENCE_CLASSES, MATCH, VERDICTS, VERIFIED
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -23,9 +24,6 @@ REGISTRATION_TYPE = "https://spellmark.dev/registration/v1"
 VERDICT_TYPE = "https://spellmark.dev/verdict/v1"
 REVOCATION_TYPE = "https://spellmark.dev/revocation/v1"
 SUCCESSION_TYPE = "https://spellmark.dev/succession/v1"
-
-EVIDENCE_CLASSES = ("verified", "indicative")
-VERDICTS = ("match", "no match", "inconclusive")
 
 
 @dataclass(frozen=True)
@@ -302,7 +300,7 @@ def _refuse_contradictions(verdict: Verdict) -> None:
         raise FormatError("The verdict does not say which registration it rests on.")
     if p is not None and smallest is not None and p < smallest:
         raise FormatError("The verdict's p-value is below the smallest that its run could give.")
-    if verdict.evidence_class == "verified" and verdict.verdict == "match":
+    if verdict.evidence_class == VERIFIED and verdict.verdict == MATCH:
         if p is None or verdict.statistic is None:
             raise FormatError("The verdict is a verified match without a statistic or p-value.")
         if p > verdict.alpha:

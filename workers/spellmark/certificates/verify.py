@@ -313,6 +313,11 @@ def _check_statistic(transcript: bytes, verdict: Verdict) -> str:
             f"The certificate says {verdict.method!r}, but its transcript is of a run by"
             f" {found.get('method')!r}."
         )
+    if found.get("evidenceClass") != verdict.evidence_class:
+        raise VerificationError(
+            f"The certificate calls its evidence {verdict.evidence_class}, but a run by"
+            f" {verdict.method!r} is {found.get('evidenceClass')}."
+        )
     stated_values = {
         "statistic": verdict.statistic,
         "pValue": verdict.p_value,
@@ -331,9 +336,9 @@ def _check_statistic(transcript: bytes, verdict: Verdict) -> str:
         )
     told = found.get("told")
     for name, value in (told if isinstance(told, dict) else {}).items():
-        if verdict.parameters.get(name) != value:
+        if differing := _differing(name, value, verdict.parameters.get(name)):
             raise VerificationError(
-                f"The certificate's {name} is not the one that its transcript tells."
+                f"The certificate's {differing} is not the one that its transcript tells."
             )
     if found.get("queries") != verdict.queries:
         raise VerificationError(
@@ -341,6 +346,17 @@ def _check_statistic(transcript: bytes, verdict: Verdict) -> str:
             f" {found.get('queries')}."
         )
     return f"Recomputed from the transcript: statistic {verdict.statistic}, p {verdict.p_value}."
+
+
+def _differing(name: str, told: object, stated: object) -> str | None:
+    """The first name, dotted, under which two values differ; what one of them lacks is null."""
+    if isinstance(told, dict) and isinstance(stated, dict):
+        parts = (
+            _differing(f"{name}.{part}", told.get(part), stated.get(part))
+            for part in dict.fromkeys([*told, *stated])
+        )
+        return next(filter(None, parts), None)
+    return None if told == stated else name
 
 
 def _same(found: object, stated: float | None) -> bool:

@@ -33,8 +33,3 @@ def binomial_null(trials: int, classes: int) -> tuple[float, ...]:
         float(Fraction(comb(trials, hits) * (classes - 1) ** (trials - hits), total))
         for hits in range(trials + 1)
     )
-
-
-def hits_needed(p: Fraction, trials: int, classes: int) -> int | None:
-    """The fewest hits whose tail is at most p; None where even all of them are too few."""
-    return next((n for n in range(trials + 1) if binomial_tail(n, trials, classes) <= p), None)

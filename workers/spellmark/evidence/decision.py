@@ -7,11 +7,11 @@ from spellmark.errors import SpellmarkError
 from spellmark.evidence import keyed_label_test, random_key_test
 from spellmark.evidence.draws import decoy_labels, true_slot
 from spellmark.evidence.transcript import Exchange, complete_answers
+from spellmark.evidence.verdicts import INCONCLUSIVE, MATCH, NO_MATCH
 from spellmark.locks.key_lock.parameters import MOST_SUBKEYS
 
 KEYED_LABELS, RANDOM_KEY_TEST = METHODS = ("keyed-labels", "random-key-test")
 
-MATCH, NO_MATCH, INCONCLUSIVE = "match", "no match", "inconclusive"
 
 MOST_ALPHA = 0.05
 _USUAL_ALPHAS = (1e-6, 1e-3, 1e-2, MOST_ALPHA)

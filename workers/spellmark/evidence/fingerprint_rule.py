@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.fingerprint_scores import COSINE, KERNELS
-from spellmark.evidence.null_pool import Ranking, Scored, rank, smallest_p
+from spellmark.evidence.null_pool import Ranking, Scored, rank
+from spellmark.evidence.random_key_test import others_needed, smallest_p
+from spellmark.evidence.verdicts import INCONCLUSIVE, MATCH, NO_MATCH
 
 AGREEMENT, CORRELATION, WEIGHTS = FINGERPRINTS = ("agreement", "correlation", "weights")
 # These need the key of an external feature, and are ranked in the same pool all the same.
@@ -18,8 +20,6 @@ FEATURE, FEATURE_GRADIENTS = FEATURES = ("external-feature", "external-feature-g
 RANKED = (*FINGERPRINTS, *FEATURES)
 # For these the suspect is asked nothing: its file is looked into.
 UNASKED = (WEIGHTS, FEATURE_GRADIENTS)
-INDICATIVE = "indicative"
-MATCH, NO_MATCH, INCONCLUSIVE = "match", "no match", "inconclusive"
 
 WRONG, MIXED, JPEG = PROBES = ("wrong", "mixed", "jpeg")
 
@@ -107,7 +107,7 @@ class FingerprintRule:
         return smallest_p(self.of_a_kind)
 
     def _check_pool(self) -> None:
-        needed = max(LEAST_OF_A_KIND, models_needed(self.alpha))
+        needed = max(LEAST_OF_A_KIND, others_needed(self.alpha))
         if self.of_a_kind < needed:
             what = "of its architecture " if self.method == WEIGHTS else ""
             raise FingerprintRuleError(
@@ -117,12 +117,6 @@ class FingerprintRule:
                 if self.of_a_kind < LEAST_OF_A_KIND
                 else "Grow the pool, or choose a larger alpha.",
             )
-
-
-def models_needed(alpha: float) -> int:
-    """How many trained references of a kind can show a p-value of alpha."""
-    models = max(1, round(1 / alpha) - 1)
-    return models if smallest_p(models) <= alpha else models + 1
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,11 @@ class Slots:
         return np.concatenate([transform(probe[None]) for transform in self.transforms])
 
 
+def as_it_is(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The transform of what is asked under no key: none."""
+    return images
+
+
 def slots_of(key: OpenedKey, rule: DecisionRule, seed: bytes) -> Slots:
     """The keys that a run with this rule and this 32-byte seed asks under."""
     if rule.method == KEYED_LABELS:

@@ -14,9 +14,9 @@ from spellmark.errors import SpellmarkError
 from spellmark.evidence.bit_process import BitProcess
 from spellmark.evidence.mark_evidence import MarkEvidence, Place, Question, in_units
 from spellmark.evidence.sign_test import SMALLEST_STATED, SignTestResult, sign_test, smallest_p
+from spellmark.evidence.verdicts import INCONCLUSIVE, MATCH, NO_MATCH
 
 DYNAMIC = "dynamic-watermark"
-MATCH, NO_MATCH, INCONCLUSIVE = "match", "no match", "inconclusive"
 
 MOST_ALPHA = 0.05
 FIRST_LOOK = 16

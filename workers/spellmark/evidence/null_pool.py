@@ -96,6 +96,12 @@ def digest(pool: Iterable[Reference]) -> str:
     return hashlib.sha256(b"\n".join([_POOL, *(line.encode() for line in lines)])).hexdigest()
 
 
+def count_kinds(pool: Iterable[Reference]) -> dict[str, int]:
+    """How many models of each of KINDS the pool holds."""
+    kinds = [one.kind for one in pool]
+    return {kind: kinds.count(kind) for kind in KINDS}
+
+
 def split(pool: Iterable[Reference], nonce: bytes) -> dict[Reference, str]:
     """Each model's half: of every kind the first in the order of SHA-256(nonce | digest) calibrate.
 
@@ -183,11 +189,6 @@ def _line(known: Iterable[tuple[Scored, float]], margin: float) -> float:
     return threshold_of(
         ((one.reference.kind, value) for one, value in known if one.half == CALIBRATE), margin
     )
-
-
-def smallest_p(of_a_kind: int) -> float:
-    """The smallest p-value that so many trained references of each kind can show."""
-    return 1 / (of_a_kind + 1)
 
 
 def as_rows(pool: Iterable[Scored]) -> list[dict[str, Any]]:

@@ -18,15 +18,15 @@ class RandomKeyResult:
     decoys_at_or_above: int
 
 
-def smallest_p(decoys: int) -> float:
-    """The smallest p-value that this many decoys can show."""
-    return 1 / (decoys + 1)
+def smallest_p(others: int) -> float:
+    """The smallest p-value that a rank among so many others can show: decoys, or references."""
+    return 1 / (others + 1)
 
 
-def decoys_needed(alpha: float) -> int:
-    """How many decoys a test at level alpha needs at the least."""
-    decoys = max(1, round(1 / alpha) - 1)
-    return decoys if smallest_p(decoys) <= alpha else decoys + 1
+def others_needed(alpha: float) -> int:
+    """How many others a rank needs at the least to show a p-value of alpha."""
+    others = max(1, round(1 / alpha) - 1)
+    return others if smallest_p(others) <= alpha else others + 1
 
 
 def random_key_test(statistics: Sequence[int], true: int) -> RandomKeyResult:

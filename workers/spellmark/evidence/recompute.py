@@ -12,14 +12,19 @@ from spellmark.evidence.fingerprint_replay import replay as replay_fingerprint
 from spellmark.evidence.fingerprint_rule import (
     FEATURES,
     FINGERPRINTS,
+    RANKED,
     FingerprintDecision,
     FingerprintRule,
 )
-from spellmark.evidence.mark_replay import MarkDisclosure, replay
+from spellmark.evidence.fingerprint_told import certified
+from spellmark.evidence.mark_replay import MarkDisclosure
+from spellmark.evidence.mark_replay import replay as replay_mark
 from spellmark.evidence.mark_rule import DYNAMIC, MarkDecision, MarkRule
 from spellmark.evidence.transcript import Exchange, TranscriptError, count_queries, read
-from spellmark.evidence.trigger_replay import TriggerDisclosure, replay_with_pool
+from spellmark.evidence.trigger_replay import TriggerDisclosure
+from spellmark.evidence.trigger_replay import replay as replay_triggers
 from spellmark.evidence.trigger_rule import TRIGGER, TriggerDecision, TriggerRule
+from spellmark.evidence.verdicts import INDICATIVE, VERIFIED
 
 _Rule = DecisionRule | MarkRule | TriggerRule | FingerprintRule
 _Decision = Decision | MarkDecision | TriggerDecision | FingerprintDecision
@@ -27,7 +32,8 @@ _Told = Mapping[str, Any]
 
 
 def recompute(lines: bytes) -> dict[str, Any]:
-    """The method, its figures, the verdict and the number of queries, as a certificate names them.
+    """The method, its evidence class and figures, the verdict and the number of queries, as a
+    certificate names them.
 
     `told`: what a certificate's parameters must say alike. Raises TranscriptError.
     """
@@ -41,6 +47,7 @@ def recompute(lines: bytes) -> dict[str, Any]:
         ) from error
     return {
         "method": rule.method,
+        "evidenceClass": INDICATIVE if rule.method in RANKED else VERIFIED,
         "statistic": decision.outcome.statistic,
         "pValue": decision.outcome.p_value,
         "alpha": rule.alpha,
@@ -57,15 +64,17 @@ def _decided(
     if header["rule"]["method"] in FINGERPRINTS:
         finger_rule = FingerprintRule(**header["rule"])
         disclosed = FingerprintDisclosure.read(header)
-        return finger_rule, replay_fingerprint(finger_rule, disclosed, exchanges), {}
+        found = replay_fingerprint(finger_rule, disclosed, exchanges)
+        return finger_rule, found, certified(finger_rule, found.outcome, disclosed.pool)
     if header["rule"]["method"] in FEATURES:
         feature_rule = FingerprintRule(**header["rule"])
         styled = FeatureDisclosure.read(header)
-        return feature_rule, replay_feature(feature_rule, styled, exchanges), {}
+        found = replay_feature(feature_rule, styled, exchanges)
+        return feature_rule, found, certified(feature_rule, found.outcome, styled.pool)
     if header["rule"]["method"] == DYNAMIC:
         mark_rule = MarkRule(**header["rule"])
         told = MarkDisclosure.read(header)
-        return mark_rule, replay(mark_rule, told, exchanges), {}
+        return mark_rule, replay_mark(mark_rule, told, exchanges), {}
     if header["rule"]["method"] == TRIGGER:
         return _triggers(header, exchanges)
     rule = DecisionRule(**header["rule"])
@@ -77,7 +86,7 @@ def _triggers(
     header: Mapping[str, Any], exchanges: Sequence[Exchange]
 ) -> tuple[_Rule, _Decision, _Told]:
     rule, opened = TriggerRule(**header["rule"]), TriggerDisclosure.read(header)
-    decision, pool = replay_with_pool(rule, opened, exchanges)
+    decision, pool = replay_triggers(rule, opened, exchanges)
     told = {
         "owner": opened.owner,
         "triggerRoot": opened.root,

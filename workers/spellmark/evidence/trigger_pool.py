@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from spellmark.evidence.binomial_test import binomial_tail
-from spellmark.evidence.null_pool import KINDS, Reference, digest
+from spellmark.evidence.null_pool import Reference, count_kinds, digest
 from spellmark.evidence.trigger_rule import (
-    INCONCLUSIVE,
-    MATCH,
     TriggerDecision,
     TriggerRule,
     decided,
 )
+from spellmark.evidence.verdicts import INCONCLUSIVE, MATCH
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,10 @@ def control(
     references = [one.reference for one in pool]
     if pool_digest(references) != rule.pool_sha256 or len(references) != rule.models:
         raise ValueError("the pool is not the one that was registered")
-    kinds = [one.kind for one in references]
     return PoolControl(
         rule.pool_sha256,
         rule.models,
-        {kind: kinds.count(kind) for kind in KINDS},
+        count_kinds(references),
         tuple(one.reference for one in pool if one.passes(rule, labels)),
     )
 

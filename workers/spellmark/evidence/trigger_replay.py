@@ -51,19 +51,13 @@ class TriggerDisclosure:
 
 def replay(
     rule: TriggerRule, told: TriggerDisclosure, exchanges: Iterable[Exchange]
-) -> TriggerDecision:
-    """The rule's verdict on the recorded answers, in the order in which they were asked for.
+) -> tuple[TriggerDecision, PoolControl]:
+    """The rule's verdict on the recorded answers, in the order in which they were asked for, and
+    what asking the null pool came to.
 
     Raises LeavesError where a trigger is not one that the seed draws, was opened before, was left
     out, or is not the registered one; ValueError for another null pool than the registered one.
     """
-    return replay_with_pool(rule, told, exchanges)[0]
-
-
-def replay_with_pool(
-    rule: TriggerRule, told: TriggerDisclosure, exchanges: Iterable[Exchange]
-) -> tuple[TriggerDecision, PoolControl]:
-    """The same, with what asking the null pool came to."""
     drawn = draw_leaves(told.seed, rule.triggers, rule.used, rule.probes)
     asked = list(exchanges)
     if len({exchange.probe for exchange in asked}) < len(asked):

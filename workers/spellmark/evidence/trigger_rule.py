@@ -14,9 +14,9 @@ from fractions import Fraction
 
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.binomial_test import SMALLEST_STATED, binomial_null, binomial_tail
+from spellmark.evidence.verdicts import INCONCLUSIVE, MATCH, NO_MATCH
 
 TRIGGER = "trigger-watermark"
-MATCH, NO_MATCH, INCONCLUSIVE = "match", "no match", "inconclusive"
 
 MOST_ALPHA = 0.05
 FIRST_LOOK = 8

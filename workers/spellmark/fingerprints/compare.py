@@ -25,10 +25,10 @@ def score_all(
     ours = as_shown(owner, access)
     if rule.method == AGREEMENT:
         labels = ours.argmax(1)
-        return [agreement(labels, as_shown(one, access).argmax(1)).score for one in models]
+        return [agreement(labels, as_shown(one, access).argmax(1)) for one in models]
     kernel: Kernel = "rbf" if rule.kernel == "rbf" else "cosine"
     relations = matrix(ours, kernel)
-    return [compare(relations, as_shown(one, access), kernel).score for one in models]
+    return [compare(relations, as_shown(one, access), kernel) for one in models]
 
 
 def as_shown(answers: Answers, access: Access) -> Answers:

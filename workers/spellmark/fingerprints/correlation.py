@@ -5,7 +5,6 @@ the label spaces may differ. Source: SAC (2210.15427), SAC-JC (2412.20768). Prob
 compared, which an API gives and which tell more than logits.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -18,27 +17,16 @@ Labels = npt.NDArray[np.int64]
 Kernel = Literal["cosine", "rbf"]
 
 
-@dataclass(frozen=True)
-class Correlation:
-    """score: one minus the mean distance of the matrices, in [0, 1]; higher is closer. by_probe:
-    the mean distance of each probe's relations, float64 (n,): where the two differ most.
+def compare(owner: Answers, suspect: Answers, kernel: Kernel = "cosine") -> float:
+    """One minus the mean distance of the matrices, in [0, 1]; higher is closer.
+
+    owner: the matrix (n, n) of the owner's answers, computed once for many suspects. suspect:
+    probabilities, float64 (n, classes), for the same n probes; the classes may differ. Raises
+    ValueError where they do not belong together.
     """
-
-    score: float
-    by_probe: npt.NDArray[np.float64]
-
-
-def correlation(owner: Answers, suspect: Answers, kernel: Kernel = "cosine") -> Correlation:
-    """Compare probabilities, float64 (n, classes), of the same n probes; the classes may differ."""
-    return compare(matrix(owner, kernel), suspect, kernel)
-
-
-def compare(owner: Answers, suspect: Answers, kernel: Kernel = "cosine") -> Correlation:
-    """The same for an owner's matrix (n, n) that was computed once for many suspects."""
     if owner.shape != (len(suspect), len(suspect)) or not len(suspect):
         raise ValueError(f"answers to {len(suspect)} probes do not fit a matrix of {owner.shape}")
-    distance = np.abs(matrix(suspect, kernel) - owner)
-    return Correlation(float(1 - distance.mean()), distance.mean(axis=1))
+    return float(1 - np.abs(matrix(suspect, kernel) - owner).mean())
 
 
 def matrix(answers: Answers, kernel: Kernel = "cosine") -> Answers:

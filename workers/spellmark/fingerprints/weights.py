@@ -59,14 +59,13 @@ class Layer:
 class WeightComparison:
     """score: the mean similarity, layers counting by the root of their size; None without layers
     to compare. relation: one of RELATIONS, what explains the layers best; a reading, not a test.
-    permuted: whether units stand in another order. merged_with: names of other files in it.
+    permuted: whether units stand in another order.
     """
 
     score: float | None
     relation: str
     permuted: bool
     layers: tuple[Layer, ...]
-    merged_with: tuple[str, ...] = ()
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -90,15 +89,12 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     return {name: tensor.float().numpy() for name, tensor in model.state_dict().items()}
 
 
-def compare_weights(
-    owner: Tensors, suspect: Tensors, *, others: Mapping[str, Tensors] | None = None
-) -> WeightComparison:
+def compare_weights(owner: Tensors, suspect: Tensors) -> WeightComparison:
     """Compare a suspect's tensors with the owner's.
 
     Layers are the tensors of two or more axes, (units, inputs, …). Both networks must have layers
-    of the same shapes in the same order, or nothing is compared. others: further models that may
-    have been merged into the suspect, by name. Source of the attack that is withstood: the feature
-    permutation of the robustness toolbox of 2108.04974.
+    of the same shapes in the same order, or nothing is compared. Source of the attack that is
+    withstood: the feature permutation of the robustness toolbox of 2108.04974.
     """
     ours, theirs = _layers(owner), _layers(suspect)
     if not ours or [array.shape for _, array in ours] != [array.shape for _, array in theirs]:
@@ -113,14 +109,7 @@ def compare_weights(
     sizes = np.sqrt([layer.size for layer in layers])
     score = float(np.average([layer.similarity for layer in layers], weights=sizes))
     permuted = any(layer.moved for layer in layers)
-    merged = _merged_with(owner, suspect, others or {})
-    relation = MERGED if merged else _relation(layers, score)
-    return WeightComparison(score, relation, permuted and score >= _RELATED, layers, merged)
-
-
-def weight_score(owner: Tensors, suspect: Tensors) -> float | None:
-    """The score alone, for the models of a pool; None where nothing can be compared."""
-    return compare_weights(owner, suspect).score
+    return WeightComparison(score, _relation(layers, score), permuted and score >= _RELATED, layers)
 
 
 def _layers(tensors: Tensors) -> list[tuple[str, Array]]:
@@ -186,30 +175,3 @@ def _relation(layers: Sequence[Layer], score: float) -> str:
     if score < _MERGED_FIT and max(shares) < _MERGED_MOST and min(shares) > _MERGED_LEAST:
         return MERGED
     return FINE_TUNED
-
-
-def _merged_with(
-    owner: Tensors, suspect: Tensors, others: Mapping[str, Tensors]
-) -> tuple[str, ...]:
-    """Which of the others explain the suspect as a weighted mean with the owner's model."""
-    shapes = [array.shape for _, array in _layers(suspect)]
-    parts = {"": _flat(owner)} | {
-        name: _flat(tensors)
-        for name, tensors in others.items()
-        if [array.shape for _, array in _layers(tensors)] == shapes
-    }
-    if len(parts) < 2:
-        return ()
-    matrix, wanted = np.stack(list(parts.values()), axis=1), _flat(suspect)
-    shares, *_ = np.linalg.lstsq(matrix, wanted, rcond=None)
-    left = float(
-        np.linalg.norm(matrix @ shares - wanted) / max(float(np.linalg.norm(wanted)), 1e-300)
-    )
-    named = dict(zip(parts, shares.tolist(), strict=True))
-    if left > 1 - _MERGED_FIT or named.pop("") < _MERGED_LEAST:
-        return ()
-    return tuple(name for name, share in named.items() if share > _MERGED_LEAST)
-
-
-def _flat(tensors: Tensors) -> Array:
-    return np.concatenate([array.ravel() for _, array in _layers(tensors)])

@@ -17,7 +17,7 @@ from spellmark.evidence import transcript
 from spellmark.evidence.binomial_test import binomial_tail
 from spellmark.evidence.recompute import recompute
 from spellmark.evidence.transcript import Exchange
-from spellmark.evidence.trigger_rule import MATCH
+from spellmark.evidence.verdicts import MATCH
 
 Lines = list[Exchange]
 Change = Callable[[dict[str, Any], Lines], Lines]

@@ -25,12 +25,12 @@ from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import CertificateKey, LogKey, Trust
 from spellmark.certificates.verify import VerificationReport, verify_files
 from spellmark.evidence import conduct, transcript
-from spellmark.evidence.keyed_probes import Slots
+from spellmark.evidence.keyed_probes import Slots, as_it_is
 from spellmark.evidence.null_pool import KINDS, Reference
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_leaves import draw_leaves
 from spellmark.evidence.trigger_pool import pool_digest
-from spellmark.evidence.trigger_replay import TriggerDisclosure, replay_with_pool
+from spellmark.evidence.trigger_replay import TriggerDisclosure, replay
 from spellmark.evidence.trigger_rule import TriggerDecision, TriggerRun
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
@@ -197,7 +197,7 @@ class Court:
             questions = conduct.Questions(
                 probes=Split(key.images[list(leaves)], key.labels[list(leaves)]),
                 image_indices=leaves,
-                slots=Slots((lambda images: images,)),
+                slots=Slots((as_it_is,)),
                 batch=1,
             )
             conduct.conduct(file, questions, record, enough=enough)
@@ -213,7 +213,7 @@ class Court:
                 for one, model in zip(references, self.pool, strict=True)
             ),
         )
-        decision, control = replay_with_pool(rule, told, exchanges)
+        decision, control = replay(rule, told, exchanges)
         opened = tuple(one.image_index for one in exchanges)
         self._used[digest] = tuple(sorted({*rule.used, *opened}))
         header = {"suspect": described, "rule": asdict(rule), "seed": seed.hex(), **told.as_dict()}

@@ -14,7 +14,8 @@ from spellmark.attacks.forge_claim.hand_picked import Handed, accused
 from spellmark.attacks.forge_claim.outcomes import forged, heard, verified
 from spellmark.attacks.forge_claim.world import ACCUSER, HANDED_IN, World
 from spellmark.evidence import transcript
-from spellmark.evidence.trigger_rule import MATCH, TriggerRule
+from spellmark.evidence.trigger_rule import TriggerRule
+from spellmark.evidence.verdicts import MATCH
 
 
 def forge(world: World, progress: Progress) -> list[Forgery]:

@@ -16,7 +16,8 @@ from spellmark.evidence.null_pool import KINDS, Reference
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_leaves import Opening, TriggerTree, leaf_hash
 from spellmark.evidence.trigger_pool import AskedReference
-from spellmark.evidence.trigger_rule import MATCH, TriggerRule
+from spellmark.evidence.trigger_rule import TriggerRule
+from spellmark.evidence.verdicts import MATCH
 from spellmark.watermarks.trigger.trigger_key import Images, Labels, image_digest
 
 

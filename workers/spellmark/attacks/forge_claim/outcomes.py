@@ -10,7 +10,8 @@ from spellmark.certificates.dsse import Envelope
 from spellmark.certificates.errors import FormatError
 from spellmark.certificates.statements import Statement, Verdict
 from spellmark.errors import SpellmarkError
-from spellmark.evidence.trigger_rule import MATCH, NO_MATCH, TriggerDecision
+from spellmark.evidence.trigger_rule import TriggerDecision
+from spellmark.evidence.verdicts import MATCH, NO_MATCH
 
 P_VALUE = "the exact p-value, all tries counted, is above alpha"
 POOL = "the null pool: an innocent reference model would be accused too"

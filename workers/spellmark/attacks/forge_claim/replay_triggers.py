@@ -19,7 +19,8 @@ from spellmark.attacks.forge_claim.outcomes import forged, heard, verified
 from spellmark.attacks.forge_claim.world import World
 from spellmark.evidence import transcript
 from spellmark.evidence.recompute import recompute
-from spellmark.evidence.trigger_rule import MATCH, TriggerRule, decided
+from spellmark.evidence.trigger_rule import TriggerRule, decided
+from spellmark.evidence.verdicts import MATCH
 from spellmark.training.fit import Batch, Recipe, fit, one_hot
 from spellmark.watermarks.trigger.trigger_key import Images
 

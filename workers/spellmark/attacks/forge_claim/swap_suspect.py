@@ -8,7 +8,7 @@ from spellmark.attacks.forge_claim.forgery import Forgery, forgery
 from spellmark.attacks.forge_claim.outcomes import forged, verified
 from spellmark.attacks.forge_claim.world import World
 from spellmark.evidence import transcript
-from spellmark.evidence.trigger_rule import MATCH
+from spellmark.evidence.verdicts import MATCH
 
 
 def forge(world: World, progress: Progress) -> list[Forgery]:
