@@ -14,7 +14,7 @@ from spellmark.attacks.attack import AttackError, Progress
 from spellmark.attacks.forge_claim.catalogue import Sizes
 from spellmark.attacks.forge_claim.court import Claim, Court, Hearing, Model, new_key
 from spellmark.errors import SpellmarkError
-from spellmark.evidence.trigger_rule import MATCH
+from spellmark.evidence.verdicts import MATCH
 from spellmark.model_files.card import ModelCard
 from spellmark.training.architectures import fresh
 from spellmark.training.datasets import Dataset, Split
