@@ -120,16 +120,22 @@ def references(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 @form_page(VERIFY)
 def reference_new(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Grow the pool by a job, or bring a model."""
-    sent = request.POST.get("kind_of_form")
-    grow = GrowForm(request.POST if sent == "grow" else None, actor=actor)
-    upload = UploadForm(*((request.POST, request.FILES) if sent == "upload" else ()), actor=actor)
+    """Grow the pool by a job, or bring a model; for the version that a page before led here."""
+    sent, version = request.POST.get("kind_of_form"), request.GET.get("version", "")
+    preset: dict[str, Any] = {"actor": actor, "initial": {"version": version}}
+    grow = GrowForm(request.POST if sent == "grow" else None, **preset)
+    upload = UploadForm(*((request.POST, request.FILES) if sent == "upload" else ()), **preset)
     if sent == "grow" and (job := submit(grow, pool_grow, actor=actor)):
         return redirect("web:job", job_id=job.id)
     if sent == "upload" and (row := submit(upload, _upload, actor=actor)):
         messages.success(request, f"{row} stands in the null pool now.")
         return redirect("web:references")
-    context = {"grow": grow, "upload": upload, "sent": sent or request.GET.get("kind", "grow")}
+    context = {
+        "grow": grow,
+        "upload": upload,
+        "sent": sent or request.GET.get("kind", "grow"),
+        "version": version,
+    }
     return render(request, "verification/reference_new.html", context)
 
 

@@ -1,5 +1,7 @@
 """The null pool's pages, and runs by fingerprint on the dashboard."""
 
+import re
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
@@ -31,6 +33,28 @@ def test_a_pool_is_grown_and_listed(as_alice, alice_actor, version):
     page = as_alice.get(reverse("web:references")).content.decode()
     assert "small-cnn, other data, no. 1" in page
     assert "2 trained here" in page
+
+
+def test_the_page_that_asks_for_a_larger_pool_leads_to_its_version(as_alice, alice_actor, version):
+    factories.published_version(alice_actor, name="robin")
+    suspect = factories.endpoint_suspect(alice_actor)
+    choices = {"suspect": suspect.id, "version": version.id, "dataset": DATA, "method": "agreement"}
+    page = as_alice.get(reverse("web:fingerprint-new"), choices).content.decode()
+    address = f"{reverse('web:reference-new')}?version={version.id}"
+    assert f'href="{address}"' in page
+    for kind in ("grow", "upload"):
+        page = as_alice.get(f"{address}&kind={kind}").content.decode()
+        assert re.findall(r'<option value="([^"]+)" selected', page) == [str(version.id)]
+        assert f"?kind=upload&amp;version={version.id}" in page
+
+
+@pytest.mark.parametrize("version", ["", "no-version", "3f2b8f3e-9d6b-4c6e-8d3a-6a1f7c0b2d11"])
+def test_a_version_that_is_not_there_is_not_chosen(as_alice, alice_actor, version):
+    factories.published_version(alice_actor, name="robin")
+    page = as_alice.get(reverse("web:reference-new"), {"version": version})
+    assert page.status_code == 200
+    chosen = re.findall(r'<option value="([^"]*)" selected', page.content.decode())
+    assert not any(chosen)
 
 
 def test_a_model_is_brought_and_downloaded(as_alice, version):
