@@ -21,7 +21,7 @@ FALSE_CLAIMS_JOB = "false-claims"
 USUAL_BUDGET = "full"
 
 BUDGET_WORDS = {
-    "full": "Full: {models} models and {secrets:,} ground secrets. Minutes for a small network.",
+    "full": "Full: {models} models and {secrets:,} ground secrets, as the documentation quotes.",
     "quick": "Quick: {models} models and {secrets:,} ground secrets. To see that all is in order.",
 }
 
