@@ -37,7 +37,7 @@ from tests.tasks.test_verification_jobs import (
     one_thread,
     suspect_of,
 )
-from verification import services
+from verification import references, services
 from verification.models import Exchange, Reference
 from verification.references import pool_grow
 from verification.selectors import run_bundle
@@ -145,6 +145,7 @@ def test_the_null_pool_is_asked_the_same_and_one_that_passes_makes_it_void(
     assert run.reason.endswith("the null pool has none for this task.")
 
     monkeypatch.setattr(pool_growth, "OTHERS", (("small-mlp", {"width": 16}),))
+    monkeypatch.setattr(references, "LEAST_OF_OWNERS", 0.1)  # fast to train, and not able
     job = pool_grow(
         actor=alice_actor, version=row.source, dataset="blots", images=500, of_a_kind=2, epochs=2
     )
