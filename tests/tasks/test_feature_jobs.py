@@ -13,6 +13,7 @@ from protection.models import Protection
 from registry import storage
 from registry.services import commitment_create
 from spellmark.certificates.verify import verify_files
+from spellmark.evidence import fingerprint_rule
 from spellmark.evidence.transcript import read
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
@@ -47,6 +48,8 @@ KEY = KeyFile(SCHEME, PARAMETERS.as_dict(), secret=b"\7" * 32, nonce=bytes(range
 def _small_networks(monkeypatch):
     """Fast to train, all of them, and so less able than the owner's."""
     monkeypatch.setattr(references, "LEAST_OF_OWNERS", 0.5)
+    # Some styles are harder than others, and these know little of any.
+    monkeypatch.setattr(fingerprint_rule, "LEAST_RIGHT", 0.3)
     monkeypatch.setattr("tests.tasks.test_fingerprint_runs.CARD", CARD)
     others = tuple(("small-mlp", {"width": width}) for width in (16, 32, 48))
     monkeypatch.setattr(pool_growth, "OTHERS", others)
