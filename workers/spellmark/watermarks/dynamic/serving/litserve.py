@@ -47,6 +47,7 @@ def guarded(
         setup, decode, encode = changed.setup, changed.decode_request, changed.encode_response
         if inspect.isgeneratorfunction(encode) or inspect.isasyncgenfunction(encode):
             _refuse_stream()
+        call_decode, call_encode = _caller(decode), _caller(encode)
 
         def guarded_setup(self: Any, device: Any) -> None:
             if self.stream:
@@ -56,7 +57,7 @@ def guarded(
 
         def guarded_decode(self: Any, request: Any, context: Any) -> Any:
             context[_CLIENT] = client_of(request)
-            inputs = _call(decode, self, request, context)
+            inputs = call_decode(self, request, context)
             if self.spellmark_guards.cells == 1:
                 return inputs
             if inspect.isawaitable(inputs):
@@ -68,7 +69,7 @@ def guarded(
             guard = self.spellmark_guards(context[_CLIENT])
             inputs = context.get(_INPUTS)
             marked = guard(_array(output), None if inputs is None else _array(inputs))
-            return _call(encode, self, _like(output, marked), context)
+            return call_encode(self, _like(output, marked), context)
 
         changed.setup = guarded_setup
         changed.decode_request = _signed_like(decode, guarded_decode)
@@ -78,11 +79,11 @@ def guarded(
     return guard_api
 
 
-def _call(method: Callable[..., Any], self: Any, value: Any, context: Any) -> Any:
-    """As LitServe calls it: with the context where it asks for it by name."""
+def _caller(method: Callable[..., Any]) -> Callable[[Any, Any, Any], Any]:
+    """Calls it as LitServe does: with the context where it asks for it by name."""
     if "context" in inspect.signature(method).parameters:
-        return method(self, value, context=context)
-    return method(self, value)
+        return lambda self, value, context: method(self, value, context=context)
+    return lambda self, value, context: method(self, value)
 
 
 async def _kept(inputs: Any, context: Any) -> Any:
