@@ -74,7 +74,7 @@ class Method:
 
 
 METHODS = (
-    Method("trigger", TRIGGER, access=LABELS),
+    Method(TRIGGER, TRIGGER, access=LABELS),
     Method("agreement", AGREEMENT, access=LABELS),
     Method("correlation, mistakes", CORRELATION),
     Method("correlation, mistakes, rbf", CORRELATION, kernel="rbf"),
