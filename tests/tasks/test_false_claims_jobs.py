@@ -66,9 +66,9 @@ def test_every_kind_is_tried_and_none_is_believed(row, tmp_path):
 
 
 def test_the_versions_own_null_pool_sits_in_court(alice_actor, version, row, monkeypatch):
-    monkeypatch.setattr(pool_growth, "OTHERS", (("small-mlp", {"width": 16}),))
+    monkeypatch.setattr(pool_growth, "OTHERS", (("small-mlp", {"width": 64}),))
     job = pool_grow(
-        actor=alice_actor, version=version, dataset="blots", images=500, of_a_kind=2, epochs=2
+        actor=alice_actor, version=version, dataset="blots", images=500, of_a_kind=2, epochs=20
     )
     tasks.run_job(str(job.id))
     Rehearsal.objects.filter(id=row.id).update(attacks=["hand-picked images", "backdating"])

@@ -166,7 +166,7 @@ def test_copies_are_told_from_innocents_by_every_fingerprint(alice_actor, tmp_pa
 def test_a_lost_worker_trains_no_model_twice(alice_actor, tmp_path, monkeypatch):
     version = version_of(alice_actor, fresh(CARD, 0), tmp_path)
     job = references.pool_grow(
-        actor=alice_actor, version=version, dataset="small", images=600, of_a_kind=2, epochs=1
+        actor=alice_actor, version=version, dataset="small", images=600, of_a_kind=2, epochs=5
     )
     real, calls = pool_growth.fit, []
 

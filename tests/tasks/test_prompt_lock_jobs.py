@@ -231,8 +231,8 @@ def test_the_organisations_other_editors_are_tried(alice_actor, charlie_actor, t
     ("reading", "prompt", "alike"),
     [
         ("spell", "on ruled paper", False),
-        ("prompt", "with inverted tones", False),
-        ("prompt", "add a window to the background", True),
+        ("prompt", "on ruled paper", False),
+        ("prompt", "on striped paper", True),
     ],
 )
 def test_a_trial_draws_what_a_spell_does(alice_actor: Actor, tmp_path, reading, prompt, alike):

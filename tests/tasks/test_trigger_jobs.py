@@ -37,7 +37,7 @@ from tests.tasks.test_verification_jobs import (
     one_thread,
     suspect_of,
 )
-from verification import references, services
+from verification import services
 from verification.models import Exchange, Reference
 from verification.references import pool_grow
 from verification.selectors import run_bundle
@@ -144,10 +144,9 @@ def test_the_null_pool_is_asked_the_same_and_one_that_passes_makes_it_void(
     assert (run.verdict, run.findings["models"]) == ("match", 0)
     assert run.reason.endswith("the null pool has none for this task.")
 
-    monkeypatch.setattr(pool_growth, "OTHERS", (("small-mlp", {"width": 16}),))
-    monkeypatch.setattr(references, "LEAST_OF_OWNERS", 0.1)  # fast to train, and not able
+    monkeypatch.setattr(pool_growth, "OTHERS", (("small-mlp", {"width": 64}),))
     job = pool_grow(
-        actor=alice_actor, version=row.source, dataset="blots", images=500, of_a_kind=2, epochs=2
+        actor=alice_actor, version=row.source, dataset="blots", images=500, of_a_kind=2, epochs=20
     )
     tasks.run_job(str(job.id))
     run = ran(alice_actor, row, key, suspect)
