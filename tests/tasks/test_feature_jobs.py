@@ -17,7 +17,7 @@ from spellmark.evidence.transcript import read
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
-from spellmark.watermarks.external_feature import SCHEME, FeatureParameters
+from spellmark.watermarks.external_feature import SCHEME, FeatureParameters, Style
 from tasks import pool_growth
 from tasks.record import Record
 from tests.tasks.test_fingerprint_runs import (
@@ -90,6 +90,15 @@ def ran(actor, row, suspect, **choices):
     return run
 
 
+@pytest.fixture
+def one_style(monkeypatch):
+    """The same style in every run: of ten that were drawn, three are so easily read through that
+    innocents of this size come too close to the copy for a match."""
+    style = Style.open(KEY, owner="4", binding=b"b" * 32)
+    monkeypatch.setattr(Style, "open", lambda *_, **__: style)
+
+
+@pytest.mark.usefixtures("one_style")
 def test_a_copy_bears_the_style_and_innocents_do_not(alice_actor, tmp_path):
     version = version_of(alice_actor, trained(0), tmp_path)
     row = taught(alice_actor, version)
