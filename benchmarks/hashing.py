@@ -159,6 +159,8 @@ def in_turns(contenders: Mapping[str, Callable[[], None]], turns: int) -> dict[s
 def run(command: list[str], folder: Path) -> None:
     """Run one command; what it says counts only if it fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workers")}
+    # Both run from compiled files, as they do where they are installed.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

@@ -1,6 +1,7 @@
 """Digests of large files, computed by several threads: hashlib lets go of the interpreter."""
 
 import hashlib
+import io
 import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -83,7 +84,7 @@ def file_digests(files: Mapping[str, Path], *, threads: int | None = None) -> di
     """The SHA-256 (hex) of each file by its name; the largest files are begun first."""
     order = sorted(files, key=lambda name: -files[name].stat().st_size)
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        digests = pool.map(lambda name: shard_digest(files[name], 0, None), order)
+        digests = pool.map(lambda name: shard_digest(files[name], 0, None, ahead=True), order)
         found = dict(zip(order, digests, strict=True))
     return {name: found[name] for name in sorted(found)}
 
@@ -144,26 +145,44 @@ def shard_digests(
         return dict(zip(shards, digests, strict=True))
 
 
-def shard_digest(path: Path, start: int, end: int | None) -> str:
+def shard_digest(path: Path, start: int, end: int | None, *, ahead: bool = False) -> str:
     """The SHA-256 (hex) of the bytes from `start` up to `end`, or to the end of the file.
 
+    ahead: another thread reads while this one hashes, which helps where processors are idle.
     Raises HashingError for a file that ends before.
     """
-    digest = hashlib.sha256()
-    # Two buffers, one read into while the other is hashed. Whole pages: the kernel copies into
-    # memory that begins within one at half the speed.
-    views = [memoryview(mmap.mmap(-1, CHUNK)) for _ in range(2)]
-    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as reader:
+    digest, pieces = hashlib.sha256(), _read_ahead if ahead else _read
+    left = (path.stat().st_size if end is None else end) - start
+    with path.open("rb", buffering=0) as file:
         file.seek(start)
-        left = (path.stat().st_size if end is None else end) - start
+        for piece in pieces(file, left):
+            digest.update(piece)
+            left -= len(piece)
+    if left:
+        raise HashingError(f"{path} changed while it was read.", hint="Try again.")
+    return digest.hexdigest()
+
+
+def _read(file: io.FileIO, left: int) -> Iterator[memoryview]:
+    view = _pages()
+    while left and (count := file.readinto(view[:left])):
+        left -= count
+        yield view[:count]
+
+
+def _read_ahead(file: io.FileIO, left: int) -> Iterator[memoryview]:
+    views = [_pages(), _pages()]
+    with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(file.readinto, views[0][:left])
-        while left:
-            count = coming.result()
-            if not count:
-                raise HashingError(f"{path} changed while it was read.", hint="Try again.")
+        while left and (count := coming.result()):
             left -= count
-            read = views[0][:count]
+            piece = views[0][:count]
             views.reverse()
             coming = reader.submit(file.readinto, views[0][:left])
-            digest.update(read)
-    return digest.hexdigest()
+            yield piece
+
+
+def _pages() -> memoryview:
+    """A buffer of whole pages: into memory that begins within one the kernel copies at half the
+    speed (measured on an AMD EPYC under Linux 6.18)."""
+    return memoryview(mmap.mmap(-1, CHUNK))
