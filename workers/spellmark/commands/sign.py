@@ -1,7 +1,6 @@
 """`sign`: sign a model's folder, as OpenSSF Model Signing does."""
 
 import argparse
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +23,15 @@ def add(commands: Any) -> None:
 
 
 def _sign(options: argparse.Namespace) -> int:
-    from spellmark.model_files.hashing import SHARD_BYTES, hash_folder
+    from spellmark.certificates.keys import load_p256
+    from spellmark.model_files.signature import SHARD_BYTES, sign_folder
 
-    shard_bytes = SHARD_BYTES if options.shards else None
-    with ThreadPoolExecutor(1) as hashing:
-        hashed = hashing.submit(
-            hash_folder, options.folder, shard_bytes=shard_bytes, without=options.signature
-        )
-        # It takes a while to load what signs, in which the hashing has begun.
-        from spellmark.certificates.keys import load_p256
-        from spellmark.model_files.signature import sign_hashed
-
-        key = load_p256(options.key)
-        signature = sign_hashed(hashed.result(), key)
+    signature = sign_folder(
+        options.folder,
+        load_p256(options.key),
+        shard_bytes=SHARD_BYTES if options.shards else None,
+        without=options.signature,
+    )
     options.signature.write_bytes(signature)
     print(f"signed: {options.signature}")
     return OK

@@ -4,9 +4,8 @@ import hashlib
 import io
 import mmap
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -16,7 +15,6 @@ from spellmark.errors import SpellmarkError
 CHUNK = 1 << 21
 IGNORED = (".git", ".gitattributes", ".github", ".gitignore")
 """What lies beside a model in a repository and is no part of it."""
-SHARD_BYTES = 64 << 20
 
 
 class HashingError(SpellmarkError):
@@ -87,41 +85,6 @@ def file_digests(files: Mapping[str, Path], *, threads: int | None = None) -> di
         digests = pool.map(lambda name: shard_digest(files[name], 0, None, ahead=True), order)
         found = dict(zip(order, digests, strict=True))
     return {name: found[name] for name in sorted(found)}
-
-
-@dataclass(frozen=True)
-class HashedFolder:
-    """A model's folder, hashed.
-
-    digests: SHA-256 (hex) of whole files by name, or of shards by `name:start:end`, in their order.
-    shard_bytes: of those, None for whole files. ignored: what lies in the folder and was left out.
-    """
-
-    name: str
-    digests: Mapping[str, str]
-    shard_bytes: int | None
-    ignored: Sequence[str]
-
-
-def hash_folder(
-    folder: Path, *, shard_bytes: int | None = None, without: Path | None = None
-) -> HashedFolder:
-    """Hash the files under a folder but for `without`, in shards of this size if it is given.
-
-    An empty file has no shards, so that shards alone would not vouch for it: then whole files are
-    hashed. Raises HashingError.
-    """
-    files, name = model_files(folder, without=without), folder.resolve().name
-    ignored = []
-    if without is not None and without.resolve().is_relative_to(folder.resolve()):
-        ignored = [without.resolve().relative_to(folder.resolve()).as_posix()]
-    if shard_bytes is None or any(not path.stat().st_size for path in files.values()):
-        return HashedFolder(name, file_digests(files), None, ignored)
-    digests = {
-        f"{file}:{start}:{end}": digest
-        for (file, start, end), digest in shard_digests(files, shard_bytes).items()
-    }
-    return HashedFolder(name, digests, shard_bytes, ignored)
 
 
 def shards_of(files: Mapping[str, Path], size: int) -> Iterator[tuple[str, int, int]]:

@@ -18,10 +18,11 @@ from spellmark.certificates import dsse, keys
 from spellmark.certificates.encoding import to_json
 from spellmark.certificates.statements import PAYLOAD_TYPE, STATEMENT_TYPE
 from spellmark.model_files.digests import oms_root_digest
-from spellmark.model_files.hashing import IGNORED, HashedFolder, hash_folder
+from spellmark.model_files.hashing import IGNORED, file_digests, model_files, shard_digests
 
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+SHARD_BYTES = 64 << 20
 
 
 def sign_digests(
@@ -61,28 +62,33 @@ def sign_folder(
     verifiers must then take the shards' size from the signature.
     Raises HashingError.
     """
-    return sign_hashed(hash_folder(folder, shard_bytes=shard_bytes, without=without), key)
-
-
-def sign_hashed(hashed: HashedFolder, key: EllipticCurvePrivateKey) -> bytes:
-    """Sign a folder whose files are hashed already: the `.sig` file."""
-    ignored = [*IGNORED, *hashed.ignored]
-    if hashed.shard_bytes is None:
-        return sign_digests(hashed.name, hashed.digests, key, ignored=ignored)
-    algorithm = f"sha256-sharded-{hashed.shard_bytes}"
+    files = model_files(folder, without=without)
+    ignored = [*IGNORED, *_inside(folder, without)]
+    name = folder.resolve().name
+    # An empty file has no shards, so that shards alone would not vouch for it.
+    if shard_bytes is None or any(not path.stat().st_size for path in files.values()):
+        return sign_digests(name, file_digests(files), key, ignored=ignored)
+    digests = shard_digests(files, shard_bytes)
+    algorithm = f"sha256-sharded-{shard_bytes}"
     resources = [
-        {"name": name, "algorithm": algorithm, "digest": digest}
-        for name, digest in hashed.digests.items()
+        {"name": f"{file}:{start}:{end}", "algorithm": algorithm, "digest": digest}
+        for (file, start, end), digest in digests.items()
     ]
     serialization = {
         "method": "shards",
         "hash_type": "sha256",
-        "shard_size": hashed.shard_bytes,
+        "shard_size": shard_bytes,
         "allow_symlinks": False,
         "ignore_paths": ignored,
     }
-    joined = b"".join(bytes.fromhex(digest) for digest in hashed.digests.values())
-    return _sign(hashed.name, hashlib.sha256(joined).hexdigest(), serialization, resources, key)
+    joined = b"".join(bytes.fromhex(digest) for digest in digests.values())
+    return _sign(name, hashlib.sha256(joined).hexdigest(), serialization, resources, key)
+
+
+def _inside(folder: Path, path: Path | None) -> list[str]:
+    if path is None or not path.resolve().is_relative_to(folder.resolve()):
+        return []
+    return [path.resolve().relative_to(folder.resolve()).as_posix()]
 
 
 def _sign(
