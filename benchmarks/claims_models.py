@@ -209,7 +209,8 @@ class Makers:
         return Split(self.rest.images[drawn], self.rest.labels[drawn])
 
     def _kept(self, kind: str, name: str, card: ModelCard, make: Callable[[], nn.Module]) -> Made:
-        settings = repr((name, self.size.images, self.size.epochs, card, torch.__version__))
+        # A name stands for one card; a card's own fields may come to be more.
+        settings = repr((name, self.size.images, self.size.epochs, torch.__version__))
         number = hashlib.sha256(settings.encode()).hexdigest()[:24]
         path = CACHE / f"claims-{number}.safetensors"
         if not path.exists():

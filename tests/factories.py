@@ -594,14 +594,14 @@ def finished_fingerprint_run(
 ) -> Run:
     """A run by fingerprint that reached this verdict; by weights where the suspect is a file."""
     run = queued_fingerprint_run(actor, **choices)
-    pool = run_pool(run)
+    # However the pool was split, the closest of a kind are among those that calibrate.
+    halves = split(run_pool(run), bytes.fromhex(run.seed))
+    ordered = sorted(halves, key=lambda one: (halves[one], one))
     scores: dict[Any, float | None] = {
-        one: 0.4 + 0.2 * (number % 10 / 9) ** 3 for number, one in enumerate(sorted(pool))
+        one: 0.4 + 0.2 * (number % 10 / 9) ** 3 for number, one in enumerate(ordered)
     }
     if void:
-        tested = next(one for one, half in split(pool, bytes.fromhex(run.seed)).items()
-                      if half == "test")  # fmt: skip
-        scores[tested] = 0.94
+        scores[ordered[-1]] = 0.94
     rule = services.run_rule(run)
     owner = [[0.91 if place == number % 10 else 0.01 for place in range(10)]
              for number in range(rule.probes)]  # fmt: skip

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 
 from accounts.actors import VERIFY, Actor
 from config.validation import validate
@@ -184,16 +183,16 @@ def pool_of(
     as weak where its best model for the same images is much better.
     """
     card = card_of_version(version)
-    rows = Reference.objects.filter(
-        Q(version=version) | Q(version=None), organisation=version.model.organisation_id
-    ).order_by("created_at", "id")
+    rows = Reference.objects.filter(organisation=version.model.organisation_id)
+    cards = {row: read_card(row.card) for row in rows.order_by("created_at", "id")}
+    alike = {row: theirs for row, theirs in cards.items() if _takes_the_same(theirs, card)}
     pool = {}
     own = set(version.files.values_list("sha256", flat=True))
-    best = _best_accuracy(version, card)
-    for row in rows:
-        theirs = read_card(row.card)
+    best = _best_accuracy(alike)
+    for row, theirs in alike.items():
         same = (theirs.architecture, theirs.config) == (card.architecture, card.config)
-        if row.sha256 in own or not _takes_the_same(theirs, card) or (comparable and not same):
+        stands = row.version_id in (None, version.id) and row.sha256 not in own
+        if not stands or (comparable and not same):
             continue
         able = row.version_id is not None or is_able(row.accuracy, best.get(row.dataset, 0.0))
         source = row.source if able or row.source != null_pool.TRAINED else null_pool.WEAK
@@ -253,14 +252,11 @@ def _kind_seen(row: Reference, dataset: str, same_architecture: bool) -> str:
     return null_pool.SAME_ARCHITECTURE if same_architecture else null_pool.SAME_DATA
 
 
-def _best_accuracy(version: Version, card: ModelCard) -> dict[str, float]:
-    """Of all the organisation's trained models for such images, by data set."""
+def _best_accuracy(rows: Iterable[Reference]) -> dict[str, float]:
+    """Of the trained ones, by data set."""
     best: dict[str, float] = {}
-    rows = Reference.objects.filter(
-        organisation=version.model.organisation_id, source=Reference.Source.TRAINED
-    )
     for row in rows:
-        if _takes_the_same(read_card(row.card), card):
+        if row.source == Reference.Source.TRAINED:
             best[row.dataset] = max(best.get(row.dataset, 0.0), row.accuracy or 0.0)
     return best
 

@@ -12,7 +12,7 @@ from jobs.models import Job, SealedSecret
 from jobs.services import LeaseLostError
 from ledger.keys import ensure_signing_keys
 from ledger.services import ledger_sequence
-from protection.models import Protection
+from protection.models import Protection, Rehearsal
 from protection.services import (
     ProtectionError,
     attacks_create,
@@ -88,6 +88,16 @@ def _run(protection: Protection) -> None:
     protection.refresh_from_db()
 
 
+def _rehearsed(actor: Actor, protection: Protection, key: KeyFile, attacks: list[str]) -> Rehearsal:
+    rehearsal = attacks_create(
+        actor=actor, protection=protection, key=key, dataset="blots", attacks=attacks
+    )
+    tasks.run_job(str(rehearsal.job_id))
+    rehearsal.refresh_from_db()
+    assert rehearsal.job.state == Job.State.SUCCEEDED, rehearsal.job.error
+    return rehearsal
+
+
 def _shown(protection: Protection) -> str:
     lines = [line.text for line in protection.job.lines.all()]
     job = protection.job
@@ -140,13 +150,7 @@ def test_with_an_extra_class_everybody_sees_the_lock_and_a_copy_is_still_proved(
 
     suspect = suspect_file_create(actor=alice_actor, name="copy", chunks=[file.read_bytes()])
     assert ran(alice_actor, protection, key, suspect).verdict == "match"
-    rehearsal = attacks_create(
-        actor=alice_actor, protection=protection, key=key, dataset="blots",
-        attacks=["plain-images"],
-    )  # fmt: skip
-    tasks.run_job(str(rehearsal.job_id))
-    rehearsal.refresh_from_db()
-    assert rehearsal.job.state == Job.State.SUCCEEDED, rehearsal.job.error
+    _rehearsed(alice_actor, protection, key, ["plain-images"])
 
 
 def test_a_weak_prompt_is_refused_before_any_training(alice_actor: Actor, tmp_path: Path):
@@ -213,13 +217,7 @@ def test_the_organisations_other_editors_are_tried(alice_actor, charlie_actor, t
     own, broken = (factories.own_editor(alice_actor, name=f"editor {n}", number=n) for n in (1, 2))
     storage.path_of(broken.digest).unlink()
     factories.own_editor(charlie_actor, number=3)
-    rehearsal = attacks_create(
-        actor=alice_actor, protection=protection, key=key, dataset="blots",
-        attacks=["other-editors"],
-    )  # fmt: skip
-    tasks.run_job(str(rehearsal.job_id))
-    rehearsal.refresh_from_db()
-    assert rehearsal.job.state == Job.State.SUCCEEDED, rehearsal.job.error
+    rehearsal = _rehearsed(alice_actor, protection, key, ["other-editors"])
     (result,) = rehearsal.results
     assert result["details"] == {"editors": [own.digest[:12]]}
     assert result["evaluations"] == 1
@@ -274,13 +272,8 @@ def test_the_attacks_on_a_spell_are_measured_and_tell_nothing_of_it(alice_actor,
     protection = _lock(alice_actor, tmp_path, key)
     _run(protection)
     wanted = ["plain-images", "matched-moments", "other-editors", "distillation"]
-    rehearsal = attacks_create(
-        actor=alice_actor, protection=protection, key=key, dataset="blots", attacks=wanted
-    )
+    rehearsal = _rehearsed(alice_actor, protection, key, wanted)
     assert rehearsal.job.kind == "prompt-lock-attacks"
-    tasks.run_job(str(rehearsal.job_id))
-    rehearsal.refresh_from_db()
-    assert rehearsal.job.state == Job.State.SUCCEEDED, rehearsal.job.error
     reached = {one["name"]: one["accuracy"] for one in rehearsal.results}
     # The lock's editor is the public one, and no other is known here.
     assert set(reached) == {"plain-images", "matched-moments", "distillation"}

@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,6 +36,12 @@ YEAR_START = datetime(2026, 1, 1, tzinfo=UTC)
 YEAR_END = datetime(2026, 12, 31, tzinfo=UTC)
 TRUST = Trust(
     (CertificateKey(ALICE.public_key(), YEAR_START, YEAR_END),), (LogKey(ORIGIN, LOG.verifier),)
+)
+# Of a log that changed its key at the end of the year, and of another one.
+LOG_KEYS = (
+    LogKey(ORIGIN, LOG.verifier, YEAR_START, YEAR_END),
+    LogKey(ORIGIN, NEXT_LOG.verifier, YEAR_END, None),
+    LogKey("b.example", WITNESS.verifier),
 )
 # Bob's witness has two keys, of which one is enough, and Dora's must cosign, too.
 DORA = Signer("dora.example/witness", Ed25519PrivateKey.from_private_bytes(b"d" * 32), COSIGNATURE)
@@ -133,3 +142,18 @@ def bundle_of(
     if not isinstance(statement, Verdict):
         return Bundle(signed, proof, transcript)
     return Bundle(signed, proof, transcript or TRANSCRIPT, ANSWERS, {"0001.png": b"\x89PNG"})
+
+
+def verified_without_heavy_libraries(bundle: Bundle, folder: Path) -> None:
+    """Verify a bundle in a new process, which must load no library that an outsider may lack."""
+    bundle.save(folder / "bundle.zip")
+    TRUST.save(folder / "trust.json")
+    program = """
+import sys
+from pathlib import Path
+from spellmark.certificates.trust import Trust
+from spellmark.certificates.verify import verify_bundle
+assert verify_bundle(Path("bundle.zip"), Trust.load(Path("trust.json"))).passed
+assert not {"torch", "numpy", "django", "httpx"} & sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=folder, check=True)

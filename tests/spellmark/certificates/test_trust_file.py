@@ -15,6 +15,7 @@ from tests.spellmark.certificates.certificate_samples import (
     ALICE,
     CHARLIE,
     LOG,
+    LOG_KEYS,
     LOG_ML_DSA,
     NEXT_LOG,
     ORIGIN,
@@ -26,11 +27,7 @@ from tests.spellmark.certificates.certificate_samples import (
 
 ROTATING = Trust(
     (*TRUST.certificate_keys, CertificateKey(CHARLIE.public_key(), YEAR_END, None)),
-    (
-        LogKey(ORIGIN, LOG.verifier, YEAR_START, YEAR_END),
-        LogKey(ORIGIN, NEXT_LOG.verifier, YEAR_END, None),
-        LogKey("b.example", WITNESS.verifier),
-    ),
+    LOG_KEYS,
 )
 
 

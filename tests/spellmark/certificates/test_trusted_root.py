@@ -3,24 +3,16 @@ from dataclasses import replace
 from spellmark.certificates.trust import LogKey
 from spellmark.certificates.trusted_root import trusted_root
 from tests.spellmark.certificates.certificate_samples import (
-    LOG,
+    LOG_KEYS,
     LOG_ML_DSA,
-    NEXT_LOG,
     ORIGIN,
     TRUST,
-    WITNESS,
-    YEAR_END,
     YEAR_START,
 )
 
 ROTATING = replace(
     TRUST,
-    log_keys=(
-        LogKey(ORIGIN, LOG.verifier, YEAR_START, YEAR_END),
-        LogKey(ORIGIN, NEXT_LOG.verifier, YEAR_END, None),
-        LogKey(ORIGIN, LOG_ML_DSA.verifier, YEAR_START, None),
-        LogKey("b.example", WITNESS.verifier),
-    ),
+    log_keys=(*LOG_KEYS, LogKey(ORIGIN, LOG_ML_DSA.verifier, YEAR_START, None)),
 )
 
 

@@ -1,8 +1,6 @@
 """The offline check of verdicts that rank a suspect in a null pool, from real transcripts."""
 
 import hashlib
-import subprocess
-import sys
 from copy import deepcopy
 from dataclasses import asdict, replace
 
@@ -20,7 +18,12 @@ from spellmark.evidence.fingerprint_rule import (
 )
 from spellmark.evidence.null_pool import TEST, split
 from spellmark.evidence.recompute import recompute
-from tests.spellmark.certificates.certificate_samples import TRUST, VERDICT, bundle_of
+from tests.spellmark.certificates.certificate_samples import (
+    TRUST,
+    VERDICT,
+    bundle_of,
+    verified_without_heavy_libraries,
+)
 from tests.spellmark.evidence import test_feature_rule as feature
 from tests.spellmark.evidence import test_fingerprint_rule as fingerprint
 
@@ -219,14 +222,4 @@ def test_a_style_that_nobody_answered_in_has_no_figures():
 
 @pytest.mark.parametrize("method", [CORRELATION, FEATURE])
 def test_an_outsider_needs_neither_torch_nor_numpy(tmp_path, method):
-    bundle(method).save(tmp_path / "bundle.zip")
-    TRUST.save(tmp_path / "trust.json")
-    program = """
-import sys
-from pathlib import Path
-from spellmark.certificates.trust import Trust
-from spellmark.certificates.verify import verify_bundle
-assert verify_bundle(Path("bundle.zip"), Trust.load(Path("trust.json"))).passed
-assert not {"torch", "numpy", "django", "httpx"} & sys.modules.keys()
-"""
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    verified_without_heavy_libraries(bundle(method), tmp_path)

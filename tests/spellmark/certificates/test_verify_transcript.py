@@ -1,8 +1,6 @@
 """The offline check and the transcript's own module together."""
 
 import hashlib
-import subprocess
-import sys
 from dataclasses import asdict, replace
 
 import pytest
@@ -13,7 +11,12 @@ from spellmark.evidence.decision import DecisionRule
 from spellmark.evidence.draws import true_slot
 from spellmark.evidence.recompute import recompute
 from spellmark.evidence.transcript import Exchange
-from tests.spellmark.certificates.certificate_samples import TRUST, VERDICT, bundle_of
+from tests.spellmark.certificates.certificate_samples import (
+    TRUST,
+    VERDICT,
+    bundle_of,
+    verified_without_heavy_libraries,
+)
 
 RAW = b'{"label": 7}'
 SEED = bytes(range(32))
@@ -115,15 +118,5 @@ def test_a_strange_transcript_is_told_of(lines):
 
 @pytest.mark.parametrize("method", RULES)
 def test_an_outsider_needs_neither_torch_nor_numpy(tmp_path, method):
-    real_bundle(method).save(tmp_path / "bundle.zip")
-    TRUST.save(tmp_path / "trust.json")
-    program = """
-import sys
-from pathlib import Path
-from spellmark.certificates.trust import Trust
-from spellmark.certificates.verify import verify_bundle
-assert verify_bundle(Path("bundle.zip"), Trust.load(Path("trust.json"))).passed
-assert not {"torch", "numpy", "django", "httpx"} & sys.modules.keys()
-"""
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    verified_without_heavy_libraries(real_bundle(method), tmp_path)
     assert verify_bundle(tmp_path / "bundle.zip", TRUST).passed

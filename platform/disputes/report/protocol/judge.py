@@ -194,39 +194,39 @@ def _able(facts: Facts) -> Judged:
 
 def _own_model(facts: Facts) -> Judged:
     card = facts.report_card
+    before, after = card.get("accuracy_before", 0.0), card.get("accuracy_after", 0.0)
     if facts.method == TRIGGER and {"recall", "accuracy_before", "accuracy_after"} <= card.keys():
         how = (
             f"The owner’s model gives {percent(card['recall'])} of the triggers their labels, and "
-            f"is right on {percent(card['accuracy_after'])} of the test images "
-            f"({percent(card['accuracy_before'])} before)."
+            f"is right on {percent(after)} of the test images ({percent(before)} before)."
         )
-        lost = card["accuracy_before"] - card["accuracy_after"]
-        return (MET if card["recall"] >= LEAST_RECALL and lost <= MOST_LOST else NOT_MET), how
+        return _kept(before, after, card["recall"] >= LEAST_RECALL), how
     if {"right", "unprotected", "wrong_max"} <= card.keys():
         how = (
             f"The owner’s locked model is right on {percent(card['right'])} of the test images "
             f"with its key ({percent(card['unprotected'])} before the lock), on at most "
             f"{percent(card['wrong_max'])} with a wrong one."
         )
-        lost = card["unprotected"] - card["right"]
-        able = lost <= MOST_LOST and card["right"] > card["wrong_max"]
-        return (MET if able else NOT_MET), how
+        return _kept(card["unprotected"], card["right"], card["right"] > card["wrong_max"]), how
     if facts.method in FEATURES and {"accuracy_before", "accuracy_after", "scores"} <= card.keys():
         scores = card["scores"]
         how = (
-            f"The owner’s model is right on {percent(card['accuracy_after'])} of the test images "
-            f"({percent(card['accuracy_before'])} before), and bears its style "
+            f"The owner’s model is right on {percent(after)} of the test images "
+            f"({percent(before)} before), and bears its style "
             f"({scores['score']:.2f}) better than a wrong one ({scores['control']:.2f})."
         )
-        lost = card["accuracy_before"] - card["accuracy_after"]
-        able = lost <= MOST_LOST and scores["score"] > scores["control"]
-        return (MET if able else NOT_MET), how
+        return _kept(before, after, scores["score"] > scores["control"]), how
     if facts.method in FINGERPRINTS:
         return NOT_MET, (
             "Compared with itself the owner’s model is a match by definition, but how well it does "
             "its task is not on record."
         )
     return NOT_MET, "That the owner’s own answers pass the test is not on record."
+
+
+def _kept(before: float, after: float, bears_it: bool) -> str:
+    """Whether the owner's model bears its mark, and still does its task, by its accuracies."""
+    return MET if bears_it and before - after <= MOST_LOST else NOT_MET
 
 
 def _reserved(facts: Facts) -> Judged:
