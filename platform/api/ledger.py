@@ -5,7 +5,6 @@ import re
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -289,8 +288,7 @@ class TrustedRoot(Public):
     @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT}, auth=[])
     def get(self, request: Request) -> HttpResponse:
         """The log's keys and timestamp authorities as Sigstore's clients read them."""
-        root = trusted_root(trust(), base_url=f"{settings.PUBLIC_URL}/log")
-        body = json.dumps(root, indent=2).encode()
+        body = json.dumps(trusted_root(trust()), indent=2).encode()
         return download(body, name="trusted_root.json", content_type="application/json")
 
 

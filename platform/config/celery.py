@@ -27,6 +27,11 @@ app.conf.update(
             "schedule": 2.0,
             "options": {"queue": "ledger", "expires": 10},
         },
+        "export tiles": {
+            "task": "tasks.tiles_export",
+            "schedule": 5.0,
+            "options": {"queue": "ledger", "expires": 10},
+        },
         "stamp certificates": {
             "task": "tasks.certificates_stamp",
             "schedule": 30.0,

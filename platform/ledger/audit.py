@@ -1,47 +1,33 @@
 """The log recomputed from its entries, and compared with what others have seen of it."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
 
+from ledger.certificate_audit import CHUNK, check_certificates
+from ledger.faults import fault
 from ledger.keys import certificate_key, log_signers
 from ledger.locks import SEQUENCER_LOCK
-from ledger.models import Certificate, Checkpoint, Entry, QueuedEntry, SigningKey
-from ledger.selectors import (
-    checkpoint_latest,
-    log_size,
-    log_verifiers,
-    nodes_get,
-    policy,
-    trust,
-)
+from ledger.models import Checkpoint, Entry, SigningKey
+from ledger.selectors import checkpoint_latest, log_size, log_verifiers, nodes_get, policy
 from ledger.tiles import exported_checkpoint, tile_store
 from ledger.witnesses import WitnessError, latest_cosigned
 from spellmark.certificates import checkpoints, keys, merkle, notes
-from spellmark.certificates.certificate import loads
-from spellmark.certificates.dsse import Envelope
-from spellmark.certificates.entries import certificate_digest, certificate_entry, certificate_in
+from spellmark.certificates.encoding import to_time
 from spellmark.certificates.errors import FormatError, VerificationError
 from spellmark.certificates.policy import Policy
-from spellmark.certificates.statements import Revocation, kind_of, parse, subjects_of
 from spellmark.certificates.timestamps import CLOCK_SKEW
-from spellmark.certificates.trust import Trust
-from spellmark.errors import SpellmarkError
+from spellmark.certificates.trust import CertificateKey, LogKey, Trust
 
-CHUNK = 4096
 # Time enough for a publisher whose witnesses are slow.
 PATIENCE_SECONDS = 30.0
 LOOK_SECONDS = 0.05
-
-
-class LogFault(SpellmarkError):  # noqa: N818 - what was found, rather than what went wrong
-    """The first row that does not fit."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +40,15 @@ class Seen:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was compared: how many entries, and with whose checkpoints."""
+    """How many entries there are, and with whose checkpoints they were compared.
+
+    `silent` says who did not answer, `doubts` what only a person can tell.
+    """
 
     size: int
     compared: Sequence[str]
     silent: Sequence[str]
+    doubts: Sequence[str]
 
 
 def audit_log(*, seen: Sequence[Seen] = (), trusted: Trust | None = None) -> Audit:
@@ -68,43 +58,45 @@ def audit_log(*, seen: Sequence[Seen] = (), trusted: Trust | None = None) -> Aud
     LogFault. A rewriting that was signed anew with the log's key shows only against those and
     against the witnesses.
     """
-    elsewhere, silent = _seen_elsewhere()
-    known = [*seen, *elsewhere]
+    elsewhere = _ask_elsewhere()
+    known = [*seen, *elsewhere.seen]
     with _standing_still():
         _check_keys(trusted)
         verifiers, rules = log_verifiers(), policy()
-        claims = [
+        published = [
             _claim_of_row(row, verifiers, rules) for row in Checkpoint.objects.order_by("size")
         ]
         _check_order()
-        claims += [_claim_of_seen(one, verifiers, rules) for one in known]
+        claims = published + [_claim_of_seen(one, verifiers, rules) for one in known]
         size = log_size()
         for claim in sorted(claims, key=lambda claim: claim.size):
             if claim.size > size:
-                raise _fault(
+                raise fault(
                     f"{claim.what} covers {claim.size} entries, but there are {size}:"
                     f" the log was truncated, or the database rolled back. Entry {size} is missing"
                 )
         _check_tree(size, claims)
         _check_extra_nodes(size)
         if (covered := _covered()) != size:
-            raise _fault(
+            raise fault(
                 f"The entries from {covered} on are under no checkpoint: either the sequencer"
                 " stands still or lacks its witnesses, or checkpoints were taken out"
             )
-        _check_certificates()
-        _check_missing_certificates()
-    return Audit(size, [one.where for one in known], silent)
+        _check_times(min(key.valid_from for key, _ in verifiers))
+        doubts = _check_quorum(published, rules, elsewhere.answered)
+        doubts += check_certificates()
+    return Audit(size, [one.where for one in known], elsewhere.silent, doubts)
 
 
 @dataclass(frozen=True)
 class _Claim:
-    """Somebody's word, with a true signature, on the root at a size."""
+    """Somebody's word, with a true signature, on the root at a size; `cosigned` by the quorum."""
 
     what: str
     size: int
     root: bytes
     elsewhere: bool
+    cosigned: bool
 
 
 _Verifiers = Sequence[tuple[SigningKey, notes.Verifier]]
@@ -112,9 +104,9 @@ _Verifiers = Sequence[tuple[SigningKey, notes.Verifier]]
 
 def _claim_of_row(row: Checkpoint, verifiers: _Verifiers, rules: Policy) -> _Claim:
     what = f"Checkpoint {row.size}"
-    signed = _open(what, bytes(row.note), verifiers, rules)
+    signed, cosigned = _open(what, bytes(row.note), verifiers, rules)
     if (signed.size, signed.root) != (row.size, bytes(row.root)):
-        raise _fault(f"{what} is not what its signature covers")
+        raise fault(f"{what} is not what its signature covers")
     valid = {
         (verifier.name, verifier.key_id): key
         for key, verifier in verifiers
@@ -123,41 +115,58 @@ def _claim_of_row(row: Checkpoint, verifiers: _Verifiers, rules: Policy) -> _Cla
     }
     lines = notes.parse(bytes(row.note)).signatures
     if not any((line.name, line.key_id) in valid for line in lines):
-        raise _fault(f"{what} was signed by no key that was valid when it was published")
-    return _Claim(what, signed.size, signed.root, elsewhere=False)
+        raise fault(f"{what} was signed by no key that was valid when it was published")
+    return _Claim(what, signed.size, signed.root, elsewhere=False, cosigned=cosigned)
 
 
 def _claim_of_seen(one: Seen, verifiers: _Verifiers, rules: Policy) -> _Claim:
     what = f"The checkpoint of {one.where}"
-    signed = _open(what, one.note, verifiers, rules)
-    return _Claim(what, signed.size, signed.root, elsewhere=True)
+    signed, cosigned = _open(what, one.note, verifiers, rules)
+    return _Claim(what, signed.size, signed.root, elsewhere=True, cosigned=cosigned)
 
 
-def _open(what: str, note: bytes, verifiers: _Verifiers, rules: Policy) -> checkpoints.Checkpoint:
+def _open(
+    what: str, note: bytes, verifiers: _Verifiers, rules: Policy
+) -> tuple[checkpoints.Checkpoint, bool]:
+    """The checkpoint, and whether the quorum of the policy cosigned it."""
     known = [verifier for _, verifier in verifiers]
     try:
         signed = checkpoints.open_checkpoint(note, {settings.LOG_ORIGIN: known})
-        rules.cosigners(notes.parse(note))
+        names = [witness.name for witness in rules.cosigners(notes.parse(note))]
     except (FormatError, VerificationError) as error:
-        raise _fault(f"{what} is forged, or its key was replaced: {error}".rstrip(".")) from None
-    return signed
+        raise fault(f"{what} is forged, or its key was replaced: {error}".rstrip(".")) from None
+    return signed, rules.is_met(names)
 
 
-def _seen_elsewhere() -> tuple[list[Seen], list[str]]:
-    """What witnesses and the static host have, and who did not answer."""
-    found: list[Seen] = []
+@dataclass(frozen=True)
+class _Elsewhere:
+    """What others have of the log, who did not answer, and which witnesses did, by their names."""
+
+    seen: Sequence[Seen]
+    silent: Sequence[str]
+    answered: Collection[str]
+
+
+def _ask_elsewhere() -> _Elsewhere:
+    """Ask the witnesses and the static host for the newest checkpoint that they have."""
+    seen: list[Seen] = []
     silent: list[str] = []
-    for url in dict.fromkeys(witness.url for witness in policy().witnesses if witness.url):
+    answered: list[str] = []
+    witnesses = policy().witnesses
+    for url in dict.fromkeys(witness.url for witness in witnesses if witness.url):
         try:
             note = latest_cosigned(url)
         except WitnessError as error:
             silent.append(str(error))
             continue
+        answered += [witness.name for witness in witnesses if witness.url == url]
         if note is not None:
-            found.append(Seen(f"the witness at {url}", note))
+            seen.append(Seen(f"the witness at {url}", note))
     store = tile_store()
     note = exported_checkpoint(store) if store else None
-    return found + ([Seen("the static host", note)] if note else []), silent
+    if note is not None:
+        seen.append(Seen("the static host", note))
+    return _Elsewhere(seen, silent, answered)
 
 
 @contextmanager
@@ -199,26 +208,48 @@ def _check_keys(trusted: Trust | None) -> None:
     for row in public.values():
         pem = keys.load_public(row.public_pem)
         if keys.keyid(pem) != row.keyid:
-            raise _fault(f"The key {row.keyid[:12]}… in the key set was replaced")
+            raise fault(f"The key {row.keyid[:12]}… in the key set was replaced")
     try:
         mine = [keys.keyid(certificate_key().public_key())]
         mine += [keys.keyid(signer.private_key.public_key()) for signer in log_signers()]
     except keys.SigningKeyError:
-        raise _fault("The key set does not name the keys that this installation holds") from None
+        raise fault("The key set does not name the keys that this installation holds") from None
     for keyid in mine:
         if keyid not in public:
-            raise _fault(f"The key {keyid[:12]}… is not in the key set: it was replaced")
-    if trusted is None:
-        return
-    now = trust()
-    if lost := set(trusted.by_keyid()) - set(now.by_keyid()):
-        raise _fault(f"The certificate key {min(lost)[:12]}… of the trust file was replaced")
-    vkeys = {key.verifier.vkey for key in now.log_keys}
+            raise fault(f"The key {keyid[:12]}… is not in the key set: it was replaced")
+    if trusted is not None:
+        _check_handed_out(trusted)
+
+
+def _check_handed_out(trusted: Trust) -> None:
+    """The keys of a trust file are among ours, with the times that it gives them."""
+    certificates = {
+        row.keyid: row for row in SigningKey.objects.filter(purpose=SigningKey.Purpose.CERTIFICATE)
+    }
+    logs = {verifier.vkey: row for row, verifier in log_verifiers()}
+    for key in trusted.certificate_keys:
+        what = f"The certificate key {key.keyid[:12]}… of the trust file"
+        _check_times_of_key(what, key, certificates.get(key.keyid))
     for log_key in trusted.log_keys:
-        if log_key.verifier.vkey not in vkeys:
-            raise _fault(
-                f"The log key {log_key.verifier.key_id.hex()} of the trust file was replaced"
-            )
+        what = f"The log key {log_key.verifier.key_id.hex()} of the trust file"
+        _check_times_of_key(what, log_key, logs.get(log_key.verifier.vkey))
+
+
+def _check_times_of_key(what: str, told: CertificateKey | LogKey, row: SigningKey | None) -> None:
+    """A key may be given an end, or an earlier one. Anything else would let it sign for others."""
+    if row is None:
+        raise fault(f"{what} was replaced")
+    if told.valid_from and told.valid_from != row.valid_from:
+        raise fault(
+            f"{what} is valid from {to_time(told.valid_from)} there, but from"
+            f" {to_time(row.valid_from)} here: its beginning was moved"
+        )
+    if told.valid_until and not (row.valid_until and row.valid_until <= told.valid_until):
+        raise fault(
+            f"{what} ends at {to_time(told.valid_until)} there, but"
+            f" {f'at {to_time(row.valid_until)}' if row.valid_until else 'never'} here: its time"
+            " was prolonged"
+        )
 
 
 def _check_order() -> None:
@@ -226,7 +257,59 @@ def _check_order() -> None:
     for (size, earlier), (next_size, later) in pairwise(rows):
         # Two sequencers may stand on hosts whose clocks differ.
         if earlier > later + CLOCK_SKEW:
-            raise _fault(f"Checkpoint {next_size} is older than checkpoint {size}")
+            raise fault(f"Checkpoint {next_size} is older than checkpoint {size}")
+
+
+def _check_times(begun_at: datetime) -> None:
+    """Entries follow each other in time, and stand between the checkpoints around them.
+
+    Clocks of several hosts differ, and what comes in while witnesses are asked is older than the
+    checkpoint before it.
+    """
+    published = iter(Checkpoint.objects.order_by("size").values_list("size", "created_at"))
+    covered, newest, until = 0, begun_at, begun_at
+    entries = Entry.objects.order_by("index").values_list("index", "integrated_at")
+    for index, at in entries.iterator(chunk_size=CHUNK):
+        while index >= covered:
+            newest = max(newest, until)
+            covered, until = next(published)
+        if at + CLOCK_SKEW < newest:
+            raise fault(
+                f"Entry {index} is dated back: the log, or what stands before it there, is younger"
+            )
+        if at > until + CLOCK_SKEW:
+            raise fault(f"Entry {index} is younger than checkpoint {covered}, which covers it")
+        newest = max(newest, at)
+
+
+def _check_quorum(
+    published: Sequence[_Claim], rules: Policy, answered: Collection[str]
+) -> list[str]:
+    """The newest checkpoint has the quorum of the policy, or what to say of it; else a fault.
+
+    Without it only the witnesses can tell a policy that was set since from a log that was written
+    anew behind their backs. What they know fits the log, where they were asked.
+    """
+    if not published or published[-1].cosigned:
+        return []
+    newest = published[-1]
+    lacks = f"{newest.what} lacks the cosignatures that the policy asks for"
+    if before := [claim for claim in published if claim.cosigned]:
+        raise fault(
+            f"{lacks}, but checkpoint {before[-1].size} has them: the entries from"
+            f" {before[-1].size} on were published behind the witnesses' backs",
+            hint="If another policy stood meanwhile, log another entry: witnesses cosign only what"
+            " continues what they know.",
+        )
+    if not rules.is_met(answered):
+        raise fault(
+            f"{lacks}, and too few witnesses answer: the log may have been written anew behind"
+            " their backs",
+            hint="Start the witnesses and run manage.py verify_log again: they can tell.",
+        )
+    return [
+        f"{lacks}. If the policy is younger than that, all is well: the next checkpoint has them."
+    ]
 
 
 def _check_tree(size: int, claims: Iterable[_Claim]) -> None:
@@ -250,7 +333,7 @@ def _check_tree(size: int, claims: Iterable[_Claim]) -> None:
                     if claim.elsewhere
                     else "rows were rewritten together with their hashes"
                 )
-                raise _fault(
+                raise fault(
                     f"{claim.what} does not fit the entries before it: {how}. The first wrong row"
                     f" is one of the entries {fits[claim.elsewhere]} to {claim.size - 1}"
                 )
@@ -268,19 +351,17 @@ def _leaves(start: int, end: int) -> list[bytes]:
     for index, body, said in rows.values_list("index", "body", "leaf_hash"):
         expected = start + len(leaves)
         if index != expected:
-            raise _fault(f"Entry {expected} is missing: it was deleted")
+            raise fault(f"Entry {expected} is missing: it was deleted")
         leaf = merkle.leaf_hash(bytes(body))
         if bytes(said) != leaf:
-            raise _fault(f"Entry {index} does not have the hash of its bytes: it was changed")
+            raise fault(f"Entry {index} does not have the hash of its bytes: it was changed")
         if (0, index) not in stored:
-            raise _fault(
-                f"Entry {index} has no leaf in the tree: it was inserted, or nodes deleted"
-            )
+            raise fault(f"Entry {index} has no leaf in the tree: it was inserted, or nodes deleted")
         if stored[0, index] != leaf:
-            raise _fault(f"Entry {index} is not the one that was logged there: swapped or inserted")
+            raise fault(f"Entry {index} is not the one that was logged there: swapped or inserted")
         leaves.append(leaf)
     if len(leaves) != end - start:
-        raise _fault(f"Entry {start + len(leaves)} is missing: it was deleted")
+        raise fault(f"Entry {start + len(leaves)} is missing: it was deleted")
     return leaves
 
 
@@ -288,9 +369,9 @@ def _check_nodes(computed: Sequence[tuple[int, int, bytes]]) -> None:
     stored = nodes_get((level, index) for level, index, _ in computed)
     for level, index, value in computed:
         if (level, index) not in stored:
-            raise _fault(f"Node {level}/{index} is missing")
+            raise fault(f"Node {level}/{index} is missing")
         if stored[level, index] != value:
-            raise _fault(f"Node {level}/{index} is not the hash of what is below it")
+            raise fault(f"Node {level}/{index} is not the hash of what is below it")
 
 
 def _check_extra_nodes(size: int) -> None:
@@ -301,63 +382,6 @@ def _check_extra_nodes(size: int) -> None:
             [size],
         )
         if found := cursor.fetchone():
-            raise _fault(
+            raise fault(
                 f"Node {found[0]}/{found[1]} belongs to no entry: one was deleted from the end"
             )
-
-
-def _check_certificates() -> None:
-    rows = Certificate.objects.select_related("revokes__certificate").prefetch_related("subjects")
-    for certificate in rows.iterator(chunk_size=1000):
-        try:
-            envelope = loads(bytes(certificate.body))
-            statement = parse(envelope.payload)
-        except FormatError as error:
-            raise _fault(f"Certificate {certificate.id} was changed: {error}") from None
-        _check_place(certificate, envelope)
-        if certificate.kind != (kind := kind_of(statement)):
-            raise _fault(
-                f"Certificate {certificate.id} is a {kind}, but is kept as a {certificate.kind}"
-            )
-        told = {subject.name: subject.digest for subject in certificate.subjects.all()}
-        if told != subjects_of(envelope.payload):
-            raise _fault(f"Certificate {certificate.id} is kept under subjects that it has not")
-        withdrawn = statement.certificate_digest if isinstance(statement, Revocation) else None
-        row = getattr(certificate, "revokes", None)
-        if withdrawn and row is None:
-            raise _fault(
-                f"Certificate {certificate.id} revokes another one, but its row that says so is"
-                " missing: the revocation was hidden"
-            )
-        if (row.certificate.digest if row else None) != withdrawn:
-            raise _fault(f"What certificate {certificate.id} revokes was changed")
-
-
-def _check_missing_certificates() -> None:
-    """Whatever certificate the log names is still there: a revocation, too, is one."""
-    kept = Certificate.objects.filter(leaf_hash=OuterRef("leaf_hash"))
-    others = Entry.objects.filter(~Exists(kept)).order_by("index")
-    for index, body in others.values_list("index", "body").iterator(chunk_size=CHUNK):
-        if digest := certificate_in(bytes(body)):
-            raise _fault(
-                f"Entry {index} is of the certificate {digest[:16]}…, which is missing: it was"
-                " deleted"
-            )
-
-
-def _check_place(certificate: Certificate, envelope: Envelope) -> None:
-    """The row names the entry of the certificate's own bytes, which is in the log or on its way."""
-    logged = Entry.objects.filter(leaf_hash=bytes(certificate.leaf_hash)).first()
-    entry = certificate_entry(envelope)
-    leaf = merkle.leaf_hash(entry)
-    if (certificate.digest, bytes(certificate.leaf_hash)) != (certificate_digest(envelope), leaf):
-        where = f"the one in entry {logged.index}" if logged else "the one that was logged"
-        raise _fault(f"Certificate {certificate.id} is not {where}")
-    if logged is None and not QueuedEntry.objects.filter(body=entry).exists():
-        raise _fault(f"Certificate {certificate.id} is not in the log and does not wait for it")
-
-
-def _fault(what: str) -> LogFault:
-    return LogFault(
-        f"{what}.", hint="Compare with a checkpoint kept elsewhere; restore the database."
-    )

@@ -14,7 +14,6 @@ from ledger.selectors import (
     nodes_get,
     policy,
 )
-from ledger.tiles import tiles_export
 from ledger.witnesses import WitnessError, cosign
 from spellmark.certificates import checkpoints, merkle, notes
 from spellmark.certificates.errors import VerificationError
@@ -33,13 +32,10 @@ def ledger_publish() -> Checkpoint | None:
     Without the quorum nothing is published either: the next call tries again. Raises PublishError.
     """
     try:
-        checkpoint = _publish()
+        return _publish()
     except WitnessError as error:
         logger.warning("No checkpoint was published: %s", error)
         return None
-    if checkpoint is not None:
-        tiles_export()
-    return checkpoint
 
 
 @transaction.atomic

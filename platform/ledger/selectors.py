@@ -28,7 +28,7 @@ from spellmark.certificates.cosignatures import HAS_ML_DSA
 from spellmark.certificates.encoding import to_time
 from spellmark.certificates.notes import ED25519, ML_DSA_44, Verifier
 from spellmark.certificates.notes import parse as parse_note
-from spellmark.certificates.policy import Policy, PolicyLog
+from spellmark.certificates.policy import NONE, Policy, PolicyLog
 from spellmark.certificates.statements import Statement, parse
 from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import CertificateKey, LogKey, Trust
@@ -254,6 +254,17 @@ def policy() -> Policy:
 def cosigners_of(checkpoint: Checkpoint) -> list[str]:
     """The names of the witnesses of the present policy whose cosignatures it carries."""
     return [witness.name for witness in policy().cosigners(parse_note(bytes(checkpoint.note)))]
+
+
+def witnessed_policy() -> Policy | None:
+    """The policy, where it asks for witnesses and they cosigned what proofs rest on now.
+
+    Verifiers are told of it then: what was published before it stood does not meet it.
+    """
+    checkpoint, rules = checkpoint_latest(), policy()
+    if checkpoint is None or rules.quorum == NONE:
+        return None
+    return rules if rules.is_met(cosigners_of(checkpoint)) else None
 
 
 def key_set() -> dict[str, Any]:

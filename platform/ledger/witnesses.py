@@ -1,10 +1,12 @@
 """Asking the witnesses of the policy for their cosignatures."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 import httpx
 from django.conf import settings
@@ -20,6 +22,13 @@ from spellmark.errors import SpellmarkError
 LOG = logging.getLogger("spellmark.ledger")
 
 MAX_ANSWER_BYTES = 100_000
+MOST_QUESTIONS = 3
+# For witnesses that are a little slower than the quorum: others may ask for their cosignatures.
+GRACE_SECONDS = 0.5
+# Who was asked and has not answered yet: one question at a time, or a dead witness would gather
+# hundreds of them.
+_OWING: dict[str, Thread] = {}
+_Answer = httpx.Response | str
 
 
 class WitnessError(SpellmarkError):
@@ -30,51 +39,85 @@ def cosign(policy: Policy, note: bytes, *, old_size: int, new_size: int) -> byte
     """The checkpoint with the cosignatures of the witnesses. Raises WitnessError.
 
     `old_size` is what they are thought to have seen; one that saw another size says so and is asked
-    again with the proof from there.
+    again with the proof from there. Once the quorum is there those that lag are left behind.
     """
-    by_url: dict[str, list[Verifier]] = {}
-    for witness in policy.witnesses:
-        if witness.url:
-            by_url.setdefault(witness.url, []).append(witness.verifier)
-    lines: list[bytes] = []
-    trouble: list[str] = []
-    sizes = dict.fromkeys(by_url, old_size)
-    # A second round for those that saw another size, a third for one that moved on meanwhile.
-    for _ in range(3):
-        requests = {
-            url: Request(size, consistency_proof(size, new_size), note).dumps()
-            for url, size in sizes.items()
-        }
-        sizes = {}
-        for url, answer in _ask(requests).items():
-            if isinstance(answer, str):
-                trouble.append(answer)
-            elif answer.status_code == 409:
-                other = _other_size(url, answer, new_size)
-                if isinstance(other, int):
-                    sizes[url] = other
-                else:
-                    LOG.error(other)
-                    trouble.append(other)
-            elif answer.status_code == 200:
-                found = _lines(note, answer.content, by_url[url])
-                lines += found
-                if not found:
-                    trouble.append(f"{url} answered with no cosignature of its key")
-            else:
-                why = " ".join(answer.text[:200].split())
-                trouble.append(f"{url} answered {answer.status_code}: {why}")
-        if not sizes:
+    asking = _Asking(policy, note, new_size)
+    for url in asking.verifiers:
+        asking.begin(url, old_size)
+    while asking.waiting:
+        try:
+            url, answer = asking.answers.get(timeout=GRACE_SECONDS if asking.is_met else None)
+        except Empty:
             break
-    cosigned = notes.add_signatures(note, b"".join(lines))
-    cosigners = [witness.name for witness in policy.cosigners(notes.parse(cosigned))]
-    if not policy.is_met(cosigners):
-        why = "; ".join(trouble) or "too few have an address"
+        asking.take(url, answer)
+    if not asking.is_met:
+        why = "; ".join(asking.trouble) or "too few have an address"
         raise WitnessError(
             f"The quorum {policy.quorum} is not reached: {why}.",
             hint="Entries wait until enough witnesses answer.",
         )
-    return cosigned
+    return asking.cosigned
+
+
+class _Asking:
+    """The witnesses of a policy asked for one checkpoint, and what they said so far."""
+
+    def __init__(self, policy: Policy, note: bytes, new_size: int) -> None:
+        self.policy, self.note, self.new_size = policy, note, new_size
+        self.verifiers: dict[str, list[Verifier]] = {}
+        for witness in policy.witnesses:
+            if witness.url:
+                self.verifiers.setdefault(witness.url, []).append(witness.verifier)
+        self.answers: SimpleQueue[tuple[str, _Answer]] = SimpleQueue()
+        self.waiting: set[str] = set()
+        self.questions: Counter[str] = Counter()
+        self.cosigned = note
+        self.trouble: list[str] = []
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the quorum has cosigned."""
+        cosigners = self.policy.cosigners(notes.parse(self.cosigned))
+        return self.policy.is_met([witness.name for witness in cosigners])
+
+    def begin(self, url: str, size: int) -> None:
+        """Ask a witness, unless it still owes the answer to an earlier checkpoint."""
+        owing = _OWING.get(url)
+        if owing and owing.is_alive():
+            self.trouble.append(f"{url} has not answered the last question yet")
+        else:
+            self._ask(url, size)
+
+    def take(self, url: str, answer: _Answer) -> None:
+        """Take an answer in; a witness that saw another size is asked again, twice at most."""
+        self.waiting.discard(url)
+        if isinstance(answer, str):
+            self.trouble.append(answer)
+        elif answer.status_code == 409:
+            self._take_size(url, _other_size(url, answer, self.new_size))
+        elif answer.status_code == 200:
+            found = _lines(self.note, answer.content, self.verifiers[url])
+            self.cosigned = notes.add_signatures(self.cosigned, b"".join(found))
+            if not found:
+                self.trouble.append(f"{url} answered with no cosignature of its key")
+        else:
+            why = " ".join(answer.text[:200].split())
+            self.trouble.append(f"{url} answered {answer.status_code}: {why}")
+
+    def _take_size(self, url: str, size: int | str) -> None:
+        if isinstance(size, str):
+            LOG.error(size)
+            self.trouble.append(size)
+        # A second question for one that saw another size, a third for one that moved on meanwhile.
+        elif self.questions[url] < MOST_QUESTIONS:
+            self._ask(url, size)
+
+    def _ask(self, url: str, size: int) -> None:
+        request = Request(size, consistency_proof(size, self.new_size), self.note).dumps()
+        self.questions[url] += 1
+        self.waiting.add(url)
+        _OWING[url] = Thread(target=_post, args=(url, request, self.answers), daemon=True)
+        _OWING[url].start()
 
 
 def latest_cosigned(url: str) -> bytes | None:
@@ -94,19 +137,17 @@ def latest_cosigned(url: str) -> bytes | None:
     return answer.content
 
 
-def _ask(requests: Mapping[str, bytes]) -> dict[str, httpx.Response | str]:
-    """Every witness's answer, or what kept it from answering."""
-
-    def ask(url: str) -> httpx.Response | str:
-        try:
-            return _client().post(f"{url.rstrip('/')}/add-checkpoint", content=requests[url])
-        except httpx.HTTPError as error:
-            return f"{url} does not answer ({type(error).__name__})"
-
-    if not requests:
-        return {}
-    with ThreadPoolExecutor(len(requests)) as pool:
-        return dict(zip(requests, pool.map(ask, requests), strict=True))
+def _post(url: str, request: bytes, answers: SimpleQueue[tuple[str, _Answer]]) -> None:
+    """Put a witness's answer, or what kept it from answering, into the queue."""
+    answer: _Answer = f"{url} could not be asked"
+    try:
+        answer = _client().post(f"{url.rstrip('/')}/add-checkpoint", content=request)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        answer = f"{url} does not answer ({type(error).__name__})"
+    finally:
+        # First of all it may be asked again: whoever waits for the answer may want to at once.
+        _OWING.pop(url, None)
+        answers.put((url, answer))
 
 
 def _other_size(url: str, answer: httpx.Response, new_size: int) -> int | str:

@@ -30,6 +30,7 @@ from ledger.selectors import (
     revocation_list,
     revocation_of,
     trust,
+    witnessed_policy,
 )
 from registry.selectors import commitment_list, version_list
 from spellmark.certificates.certificate import loads
@@ -121,6 +122,7 @@ def _show(
         "revocation_form": form,
         "predicate_type": json.loads(envelope.payload)["predicateType"],
         "raw": json.dumps(json.loads(envelope.payload), indent=2, ensure_ascii=False),
+        "is_witnessed": witnessed_policy() is not None,
         **_subject(actor, certificate),
     }
     return render(request, "ledger/certificate.html", context)
@@ -222,6 +224,12 @@ def trust_file(request: HttpRequest, actor: Actor) -> HttpResponse:
 def revocations_file(request: HttpRequest, actor: Actor) -> HttpResponse:
     """All revocations, for verifiers."""
     return download(revocation_list(), name="revocations.json", content_type="application/json")
+
+
+@page(READ, AUDIT)
+def policy_file(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The tlog-policy: which witnesses must have cosigned the log."""
+    return download(policy().dumps(), name="policy.txt", content_type="text/plain")
 
 
 def _certificates(actor: Actor) -> Any:

@@ -110,6 +110,7 @@ urlpatterns = [
     path("ledger/checkpoint", ledger.checkpoint_file, name="checkpoint"),
     path("ledger/trust", ledger.trust_file, name="trust"),
     path("ledger/revocations", ledger.revocations_file, name="revocations"),
+    path("ledger/policy", ledger.policy_file, name="policy"),
     path("verifier", verifier.verifier, name="verifier"),
     path("verifier/file", verifier.verifier_file, name="verifier-file"),
     path("cases", disputes.cases, name="cases"),

@@ -1,6 +1,6 @@
 // The page around the checks: files come in by drop or choice, nothing goes out.
 
-import { Refused } from "./bytes.js";
+import { Refused, refuse } from "./bytes.js";
 import { verifyBundle } from "./checks.js";
 
 const MARKS = { true: "pass", false: "FAIL", null: "–" };
@@ -9,16 +9,15 @@ const held = { bundle: null, trust: null, revocations: null, policy: null };
 export async function show(place, zip, trust, revocations = null, policy = null) {
   const output = place.querySelector("[data-verdict]");
   const rows = place.querySelector("[data-checks]");
-  rows.replaceChildren();
-  output.hidden = false;
   let report = null;
   try {
     report = await verifyBundle(zip, trust, revocations, policy);
   } catch (error) {
-    output.className = "notice bad";
-    output.textContent = error instanceof Refused ? error.message : String(error);
+    tell(place, error);
     return;
   }
+  rows.replaceChildren();
+  output.hidden = false;
   for (const { name, passed, detail } of report.checks) {
     const row = document.createElement("tr");
     row.dataset.check = name;
@@ -35,6 +34,15 @@ export async function show(place, zip, trust, revocations = null, policy = null)
     ? "Accepted: every check that a browser can take has passed."
     : `Refused: do not rely on this bundle. It fails at: ${failed.join(", ") || "what was not checked"}.`;
   output.dataset.passed = String(report.passed);
+}
+
+// What kept the checks from being made, in the verdict's place.
+function tell(place, error) {
+  place.querySelector("[data-checks]").closest("table").hidden = true;
+  const output = place.querySelector("[data-verdict]");
+  output.hidden = false;
+  output.className = "notice bad";
+  output.textContent = error instanceof Refused ? error.message : String(error);
 }
 
 function kindOf(bytes) {
@@ -58,8 +66,13 @@ async function take(place, files) {
 }
 
 async function fetched(address) {
-  const response = await fetch(address, { cache: "no-store" });
-  if (!response.ok) throw new Error(`${address} gives no file: ${response.status}.`);
+  const response = await fetch(address, { cache: "no-store" }).catch(() => null);
+  const why = response === null ? "does not answer"
+    : response.redirected ? "asks you to log in"
+    : `answers with ${response.status}`;
+  if (!response?.ok || response.redirected) {
+    refuse(`${address} cannot be had: the registry ${why}. Reload this page and try again.`);
+  }
   return new Uint8Array(await response.arrayBuffer());
 }
 
@@ -79,11 +92,15 @@ if (dropPlace) {
 
 const livePlace = document.querySelector("[data-verify-live]");
 if (livePlace) {
-  const { bundle, trust, revocations } = livePlace.dataset;
+  const { bundle, trust, revocations, policy } = livePlace.dataset;
+  const addresses = [bundle, trust, revocations, ...(policy ? [policy] : [])];
   const button = livePlace.querySelector("button");
   button.hidden = false;
   button.addEventListener("click", async () => {
-    const files = await Promise.all([bundle, trust, revocations].map(fetched));
-    await show(livePlace, ...files);
+    try {
+      await show(livePlace, ...await Promise.all(addresses.map(fetched)));
+    } catch (error) {
+      tell(livePlace, error);
+    }
   });
 }

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from django.core.files.storage import FileSystemStorage
 
+from config.management.commands import sequencer
 from ledger import tiles as ledger_tiles
 from ledger.keys import ensure_signing_keys
 from ledger.models import Checkpoint
-from ledger.selectors import policy, trust
+from ledger.selectors import checkpoint_latest, policy, trust
 from ledger.services import entries_queue, ledger_sequence
 from ledger.tiles import TileStoreError, exported_size, tile_store, tiles_export
 from spellmark.certificates import checkpoints, merkle, tiles
@@ -160,7 +161,8 @@ def test_a_static_host_serves_what_was_written_out(log, settings, tmp_path):
 
     assert tiles_export() == 7
     _check(read, log)
-    more = _grow(1000, start=SIZE)  # publishing writes them out
+    more = _grow(1000, start=SIZE)
+    tiles_export()
     _check(read, log + more)
     assert tiles_export() == 0
 
@@ -184,6 +186,29 @@ def test_an_export_that_broke_off_is_made_up_for(log, settings, tmp_path, monkey
     _check(lambda path: (tmp_path / path).read_bytes(), log)
 
 
+class Rounds:
+    """An event that is set after so many waits."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def wait(self, seconds: float) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def test_the_sequencers_own_export_makes_up_for_a_round_that_failed(
+    log, settings, tmp_path, caplog
+):
+    settings.LOG_TILES = str(tmp_path / "a file")
+    (tmp_path / "a file").touch()
+    sequencer._export(Rounds(1))
+    assert "Tiles are not written out for now." in caplog.text
+    (tmp_path / "a file").unlink()
+    sequencer._export(Rounds(1))
+    _check(lambda path: (tmp_path / "a file" / path).read_bytes(), log)
+
+
 def _storage(folder: Path, **options: object) -> str:
     backend = "django.core.files.storage.FileSystemStorage"
     return json.dumps({"BACKEND": backend, "OPTIONS": {"location": str(folder), **options}})
@@ -194,6 +219,7 @@ def test_any_storage_of_django_serves(log, settings, tmp_path):
     assert isinstance(tile_store(), FileSystemStorage)
     tiles_export()
     _grow(1, start=SIZE)
+    tiles_export()
     assert exported_size(tile_store()) == SIZE + 1
 
 
@@ -204,8 +230,10 @@ def test_a_storage_that_is_none_is_named(log, settings, value):
         tiles_export()
 
 
-def test_a_storage_that_renames_is_refused(log, settings, tmp_path):
+def test_a_storage_that_renames_is_refused_and_holds_no_checkpoint_up(log, settings, tmp_path):
     settings.LOG_TILES = _storage(tmp_path)
     tiles_export()
+    _grow(1, start=SIZE)
+    assert checkpoint_latest().size == SIZE + 1
     with pytest.raises(TileStoreError, match="under another name"):
-        _grow(1, start=SIZE)
+        tiles_export()

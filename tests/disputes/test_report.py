@@ -1,6 +1,8 @@
 """The report on a case: what it says, that it loads nothing, and that its evidence verifies."""
 
 import io
+import json
+import re
 import shutil
 import subprocess
 import zipfile
@@ -18,7 +20,9 @@ from jobs.services import job_claim, job_stop
 from ledger.models import Certificate
 from ledger.selectors import NotYetLoggedError, certificate_entry_of, trust
 from registry import storage
+from spellmark.certificates import revocations
 from spellmark.certificates.bundle import Bundle
+from spellmark.certificates.policy import Policy
 from spellmark.certificates.statements import Registration, Verdict
 from spellmark.certificates.trust import Trust
 from spellmark.certificates.verify import verify_files
@@ -28,9 +32,12 @@ from spellmark.evidence.fingerprint_rule import FINGERPRINTS
 from tasks import work
 from tasks.run_job import run_job
 from tests import factories
+from tests.ledger.witnesses import witness
 from tests.programs import need
 from verification.methods import METHODS, limits
 from verification.services import run_exchanges
+
+__all__ = ["witness"]
 
 
 def report_on(actor, *runs, title="Acme against Globex", description="") -> Report:
@@ -192,6 +199,8 @@ def test_the_page_loads_nothing_and_runs_nothing(alice_actor, runs):
 def test_the_evidence_verifies_with_the_trust_file_alone(alice_actor, runs):
     files = members(built(report_on(alice_actor, *runs)))
     assert files["trust.json"] == trust().dumps()
+    assert "policy.txt" not in files
+    assert b"--policy" not in files["README.txt"]
     trusted = Trust.loads(files["trust.json"])
     for number, run in enumerate(runs[:3], start=1):
         folder = f"runs/{number}-{run.id.hex[:8]}"
@@ -202,6 +211,28 @@ def test_the_evidence_verifies_with_the_trust_file_alone(alice_actor, runs):
         assert verdict.statement.verdict == run.verdict
         assert isinstance(registration.statement, Registration)
         assert registration.statement.commitment == run.protection.commitment.digest
+
+
+def test_the_evidence_names_the_witnesses_where_there_are_some(alice_actor, witness):
+    run = factories.finished_run(alice_actor)
+    files = members(built(report_on(alice_actor, run)))
+    assert b"--revocations revocations.json --policy policy.txt" in files["README.txt"]
+    rules, trusted = Policy.loads(files["policy.txt"]), Trust.loads(files["trust.json"])
+    listed = revocations.loads(files["revocations.json"])
+    assert json.loads(files["trusted_root.json"])["tlogs"]
+    for part in ("bundle", "registration"):
+        bundle = Bundle.loads(files[f"runs/1-{run.id.hex[:8]}/{part}.zip"])
+        report = verify_files(bundle, trusted, listed, rules)
+        assert report.passed
+        assert {"witnesses", "revocation"} <= {c.name for c in report.checks if c.passed}
+
+
+def test_a_policy_that_is_younger_than_the_checkpoint_is_not_told(alice_actor, request):
+    run = factories.finished_run(alice_actor)
+    request.getfixturevalue("witness")
+    files = members(built(report_on(alice_actor, run)))
+    assert "policy.txt" not in files
+    assert b"--policy" not in files["README.txt"]
 
 
 def test_a_failed_run_brings_its_transcript(alice_actor, runs):
@@ -330,7 +361,7 @@ def test_the_commands_of_the_report_check_it_without_us(alice_actor, tmp_path, m
     run = factories.finished_run(alice_actor)
     report = report_on(alice_actor, run)
     files = built(report)
-    readme = members(files)["README.txt"].decode()
+    readme = re.sub(r"\\\n\s+", "", members(files)["README.txt"].decode())
     lines = [line for line in readme.splitlines() if line.startswith("    ")]
     first = next(at for at, line in enumerate(lines) if "unzip report-1.zip" in line)
     script = [line for line in lines[first:] if not line.strip().startswith(("pip", "spellmark"))]

@@ -1,30 +1,40 @@
 """Tampering by someone who owns the database: triggers are off, the log still tells."""
 
+import io
 import uuid
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from ledger import keys as ledger_keys
-from ledger.audit import LogFault, Seen, audit_log
+from ledger.audit import Seen, audit_log
+from ledger.faults import LogFault
 from ledger.keys import ensure_signing_keys
 from ledger.models import Certificate, Checkpoint, Entry, QueuedEntry, SigningKey
 from ledger.publish import PublishError
 from ledger.revocations import certificate_revoke
 from ledger.selectors import checkpoint_latest, entry_proof, trust
 from ledger.services import certificate_issue, entries_queue, ledger_sequence
+from ledger.timestamps import certificates_stamp
 from spellmark.certificates import merkle
 from spellmark.certificates.statements import Registration
 from tests.ledger.witnesses import witness
+from tests.programs import need
+from tests.timestamp_authority import TimestampAuthority, serve
 
 __all__ = ["witness"]
 
 TABLES = (
     "ledger_entry", "ledger_node", "ledger_checkpoint", "ledger_certificate", "ledger_subject",
-    "ledger_revocation",
+    "ledger_revocation", "ledger_timestamp",
 )  # fmt: skip
+# Writes a certificate's file anew, with one part exchanged.
+EDIT = (
+    "UPDATE ledger_certificate SET body ="
+    " convert_to(regexp_replace(convert_from(body, 'UTF8'), {}), 'UTF8') WHERE title = 'model 5'"
+)
 
 
 def _issue(number: int) -> None:
@@ -157,6 +167,42 @@ def test_an_untouched_log_fits(log):
             "was changed: The certificate",
         ),
         (
+            # That of another certificate.
+            EDIT.format(
+                '\'"sig":"[^"]*"\', (SELECT substring(convert_from(body, \'UTF8\') from'
+                ' \'"sig":"[^"]*"\') FROM ledger_certificate WHERE title = \'model 4\')'
+            ),
+            "was signed anew: The certificate's signature does not fit its content",
+        ),
+        (
+            EDIT.format("""'"(hint|keyid)":"[^"]*"', '"\\1":"' || repeat('0', 64) || '"', 'g'"""),
+            "was signed anew: The certificate was not signed by a trusted key",
+        ),
+        (
+            EDIT.format("""'"keyid":"[^"]*"', '"keyid":"' || repeat('0', 64) || '"'"""),
+            "was changed: The certificate's key hint is not the key id of its signature",
+        ),
+        (
+            "INSERT INTO ledger_timestamp (certificate_id, response, stamped_at)"
+            " SELECT id, 'x', now() FROM ledger_certificate WHERE title = 'model 5'",
+            "The timestamp of certificate .* does not hold: A timestamp is not an RFC 3161",
+        ),
+        (
+            "UPDATE ledger_entry SET integrated_at = integrated_at - interval '1 day'"
+            " WHERE index = 4",
+            "Entry 4 is dated back",
+        ),
+        (
+            "UPDATE ledger_entry SET integrated_at = integrated_at - interval '1 day'"
+            " WHERE index = 0",
+            "Entry 0 is dated back",
+        ),
+        (
+            "UPDATE ledger_entry SET integrated_at = integrated_at + interval '1 day'"
+            " WHERE index = 4",
+            "Entry 4 is younger than checkpoint 5, which covers it",
+        ),
+        (
             f"UPDATE ledger_subject SET digest = repeat('0', 64) WHERE digest = '{5:064x}'",
             "is kept under subjects that it has not",
         ),
@@ -220,6 +266,28 @@ def test_a_hidden_revocation_is_found(log, tampering: str, told: str):
         audit_log()
 
 
+def test_a_timestamp_that_was_exchanged_is_found(log, settings, tmp_path):
+    need("openssl")
+    authority = TimestampAuthority(tmp_path / "tsa")
+    with serve(authority) as settings.TIMESTAMP_URL:
+        settings.TIMESTAMP_AUTHORITIES = (authority.pem,)
+        assert certificates_stamp() == 7
+    assert not audit_log().doubts
+    for tampering, told in (
+        ("stamped_at = stamped_at - interval '1 day'", "is kept under another time than it gives"),
+        (
+            "response = other.response, stamped_at = other.stamped_at FROM ledger_timestamp other"
+            " WHERE ledger_timestamp.certificate_id <> other.certificate_id",
+            "does not hold: A timestamp was not made by a trusted authority for this signature",
+        ),
+    ):
+        with pytest.raises(LogFault, match=told), transaction.atomic():
+            _run(f"UPDATE ledger_timestamp SET {tampering}")
+            audit_log()
+    settings.TIMESTAMP_AUTHORITIES = ()
+    assert "names no authority" in audit_log().doubts[0]
+
+
 def test_a_certificate_kept_from_the_log_is_found(log):
     _issue(8)
     assert audit_log().size == 7
@@ -268,6 +336,42 @@ def test_a_forked_log_is_found_by_the_witness(log, witness):
     assert ledger_sequence() == 1
     assert checkpoint_latest().size == 8  # the witness refuses, so nothing more comes out
     assert witness.refusals[-1][0] == 422
+
+
+def test_a_log_rewritten_while_its_witness_is_silent_is_found(log, witness):
+    entries_queue(bodies=[b"8"])
+    ledger_sequence()
+    witness.leave()
+    _rewrite(after={3: b"x"})
+    witness.join()
+    witness.stop()
+    with pytest.raises(LogFault, match="Checkpoint 8 lacks .* and too few witnesses answer"):
+        audit_log()
+
+
+def test_a_checkpoint_published_behind_the_witness_is_found(log, witness):
+    entries_queue(bodies=[b"8"])
+    ledger_sequence()
+    witness.leave()
+    entries_queue(bodies=[b"9"])
+    ledger_sequence()
+    witness.join()
+    told = "Checkpoint 9 lacks .* but checkpoint 8 has them: the entries from 8 on"
+    with pytest.raises(LogFault, match=told):
+        audit_log()
+    # It only went on without them: once they cosigned all of it nothing is left to say.
+    entries_queue(bodies=[b"10"])
+    ledger_sequence()
+    assert not audit_log().doubts
+
+
+def test_a_policy_that_is_younger_than_the_newest_checkpoint_is_no_tampering(log, witness):
+    told = io.StringIO()
+    call_command("verify_log", stdout=io.StringIO(), stderr=told)
+    assert "Checkpoint 7 lacks the cosignatures that the policy asks for" in told.getvalue()
+    witness.stop()
+    with pytest.raises(LogFault, match="too few witnesses answer"):
+        audit_log()
 
 
 def test_a_truncated_log_is_found_by_the_witness(log, witness):
@@ -329,9 +433,9 @@ def test_a_replaced_log_key_is_found_by_a_trust_file_and_by_the_witness(
     old = trust()
     old.save(tmp_path / "trust.json")
     call_command("verify_log", trust=tmp_path / "trust.json")
-    # The attacker holds the machine: own keys, everything signed anew.
+    # The attacker holds the machine: own log keys, everything signed anew.
     settings.KEYS = tmp_path / "keys"
-    SigningKey.objects.all().delete()
+    SigningKey.objects.exclude(purpose=SigningKey.Purpose.CERTIFICATE).delete()
     ensure_signing_keys()
     witness.leave()
     _rewrite(after={3: b"x"})

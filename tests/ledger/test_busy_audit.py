@@ -10,7 +10,8 @@ from django.db import connection, transaction
 
 from config.celery import app
 from ledger import audit
-from ledger.audit import LogFault, audit_log
+from ledger.audit import audit_log
+from ledger.faults import LogFault
 from ledger.keys import ensure_signing_keys
 from ledger.locks import SEQUENCER_LOCK, locked
 from ledger.models import QueuedEntry

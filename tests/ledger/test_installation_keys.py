@@ -8,7 +8,8 @@ from django.db import connection
 from django.utils import timezone
 
 from config.keys import load_secret
-from ledger.audit import LogFault, audit_log
+from ledger.audit import audit_log
+from ledger.faults import LogFault
 from ledger.key_store import GENERATORS
 from ledger.keys import certificate_key, ensure_signing_keys, log_signers
 from ledger.models import Certificate, SigningKey
@@ -204,6 +205,31 @@ def test_a_checkpoint_by_a_key_after_its_time_is_a_fault(settings):
         key_rotate(purpose=purpose, overlap=timedelta(0))
     with pytest.raises(LogFault, match="no key that was valid"):
         audit_log()
+
+
+@pytest.mark.parametrize("purpose", ["certificate", "log"])
+def test_a_trust_file_holds_keys_to_the_times_that_it_gives(purpose):
+    ensure_signing_keys()
+    _sequence_one()
+    key_rotate(purpose=SigningKey.Purpose(purpose), overlap=timedelta(days=1))
+    ledger_sequence()
+    handed_out = trust()
+    old = SigningKey.objects.filter(purpose=purpose, valid_until__isnull=False)
+    row = old.get()
+    hour = timedelta(hours=1)
+    for change, told in (
+        ({"valid_from": row.valid_from - hour}, "its beginning was moved"),
+        ({"valid_until": row.valid_until + hour}, "its time was prolonged"),
+        ({"valid_until": None}, "never here: its time was prolonged"),
+    ):
+        SigningKey.objects.filter(keyid=row.keyid).update(**change)
+        assert audit_log().size
+        with pytest.raises(LogFault, match=told):
+            audit_log(trusted=handed_out)
+        row.save()
+    # A key may end earlier: it was stolen, say.
+    old.update(valid_until=row.valid_until - hour)
+    assert audit_log(trusted=handed_out).size
 
 
 def test_the_key_set_names_every_key_with_its_time(settings):

@@ -6,6 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from ledger.audit import audit_log
+from ledger.faults import LogFault
 from ledger.keys import certificate_key, ensure_signing_keys
 from ledger.models import Certificate, SigningKey
 from ledger.rotation import LEAST_OVERLAP, key_rotate
@@ -75,6 +77,8 @@ def test_what_the_old_key_signs_later_is_refused(acme):
     ledger_sequence()
     report = verify_files(certificate_bundle(stolen), trust())
     assert [check.name for check in report.checks if check.passed is False] == ["validity"]
+    with pytest.raises(LogFault, match="by a key that was not valid when it says it was made"):
+        audit_log()
 
 
 def test_what_was_under_way_during_a_rotation_is_signed_by_the_key_of_its_time(acme):

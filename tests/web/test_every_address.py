@@ -26,7 +26,7 @@ PAGES = [name for name in NAMES if name not in OPEN | ACTIONS | UPLOADS | LINKED
 AUDITED = {
     "runs", "run", "run-protocol", "run-bundle", "run-transcript", "certificates", "certificate",
     "certificate-body", "certificate-proof", "certificate-bundle", "ledger", "entry", "entry-proof",
-    "checkpoint", "trust", "revocations", "cases", "case", "report-part",
+    "checkpoint", "trust", "revocations", "policy", "cases", "case", "report-part",
 }  # fmt: skip
 FORMS = {
     "model-new", "lock", "lock-samples", "lock-start", "prompt-lock", "prompt-lock-trial",

@@ -13,6 +13,7 @@ from ledger.selectors import checkpoint_latest, trust
 from ledger.services import entries_queue, ledger_sequence
 from spellmark.certificates import merkle
 from spellmark.certificates.bundle import Bundle
+from spellmark.certificates.policy import Policy
 from spellmark.certificates.tlog_proof import TlogProof
 from spellmark.certificates.trust import Trust
 from spellmark.certificates.verify import verify_files
@@ -93,6 +94,25 @@ def test_a_certificate_that_waits_for_the_log_says_so(as_alice, alice_actor, acm
     ledger_sequence()
     assert "openssl" in text(as_alice.get(page))
     assert as_alice.get(bundle).status_code == 200
+
+
+def test_a_certificate_page_asks_for_the_witnesses_where_they_cosigned(
+    as_alice, certificate_id, witness
+):
+    page = reverse("web:certificate", args=[certificate_id])
+    # The policy is younger than the checkpoint still.
+    assert "policy" not in text(as_alice.get(page))
+    entries_queue(bodies=[b"{}"])
+    ledger_sequence()
+    said = text(as_alice.get(page))
+    assert "--revocations revocations.json --policy policy.txt" in said
+    assert f'data-policy="{reverse("web:policy")}"' in said
+    bundle = Bundle.loads(
+        as_alice.get(reverse("web:certificate-bundle", args=[certificate_id])).content
+    )
+    rules = Policy.loads(as_alice.get(reverse("web:policy")).content)
+    report = verify_files(bundle, trust(), policy=rules)
+    assert [check.passed for check in report.checks if check.name == "witnesses"] == [True]
 
 
 def test_an_empty_log_says_what_comes_first(as_alice):

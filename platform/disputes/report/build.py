@@ -15,7 +15,8 @@ from disputes.report.content import Content
 from disputes.report.evidence import pack, run_evidence
 from disputes.report.gather import gather
 from disputes.standing import case_standings
-from ledger.selectors import trust
+from ledger.selectors import revocation_list, trust, witnessed_policy
+from spellmark.certificates.trusted_root import trusted_root
 
 PDF_TEMPLATE = Path(settings.ROOT) / "templates" / "reports" / "report.typ"
 # For archives, and for readers who use a screen reader.
@@ -56,7 +57,11 @@ def build_report(report: Report, progress: Callable[[float, str], None]) -> Repo
         "report.pdf": pdf,
         "report.html": html,
         "trust.json": trust().dumps(),
+        "trusted_root.json": json.dumps(trusted_root(trust()), indent=2).encode(),
+        "revocations.json": revocation_list(),
     }
+    if policy := witnessed_policy():
+        files["policy.txt"] = policy.dumps()
     for item in evidence:
         files |= item.files()
     files |= lodged_files(case_standings(report.case))

@@ -1,6 +1,7 @@
 """How an outsider checks a report: what to type, which keys to trust, what the evidence holds."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 from django.conf import settings
 
@@ -8,7 +9,7 @@ from disputes.models import Report
 from disputes.report.content import Fact, Step, Table
 from disputes.report.evidence import RunEvidence
 from disputes.report.sections import outcome
-from ledger.selectors import trust
+from ledger.selectors import trust, witnessed_policy
 from spellmark.certificates import certificate
 from spellmark.certificates.statements import PAYLOAD_TYPE
 
@@ -21,7 +22,9 @@ def check_steps(report: Report, evidence: Sequence[RunEvidence]) -> tuple[Step, 
             "Get the trust file by another way",
             "It holds the public keys that everything is checked against. Ask whoever runs the "
             f"registry at {settings.PUBLIC_URL} for it, not whoever handed you this report. Save "
-            "it as trust.json beside the evidence, and compare it with the keys below.",
+            "it as trust.json beside the evidence, and compare it with the keys below. A list of "
+            "revocations that is newer than the one in the evidence is at "
+            f"{settings.PUBLIC_URL}/api/v1/ledger/revocations, and needs no account.",
         ),
         Step("Unpack the evidence", "", (f"unzip {name}.zip -d {name}", f"cd {name}")),
     ]
@@ -32,19 +35,30 @@ def check_steps(report: Report, evidence: Sequence[RunEvidence]) -> tuple[Step, 
 
 
 def _with_spellmark(certified: Sequence[RunEvidence]) -> Step:
+    policy, witnesses = "", ""
+    if witnessed_policy():
+        policy = " --policy policy.txt"
+        witnesses = (
+            " It also checks that the witnesses of policy.txt cosigned the log: ask for that file "
+            "by another way, too."
+        )
+    commands = [
+        (
+            f"spellmark verify {item.folder}/{part}.zip \\",
+            f"  --trust ../trust.json --revocations revocations.json{policy}",
+        )
+        for item in certified
+        for part in ("bundle", "registration")
+    ]
     return Step(
         "Check it with Spellmark, offline",
         "Each command must end with success. It needs no network and no database. It checks the "
         "signatures, the log proofs and the transcripts, and computes every p-value again. The "
-        "entries, digests and commitments that it names must be those of this report.",
-        (
-            "pip install spellmark",
-            *(
-                f"spellmark verify {item.folder}/{part}.zip --trust ../trust.json"
-                for item in certified
-                for part in ("bundle", "registration")
-            ),
-        ),
+        f"entries, digests and commitments that it names must be those of this report.{witnesses} "
+        "Here ./spellmark is a copy of Spellmark’s repository; whoever runs the registry can say "
+        f"where to get it. The page {settings.PUBLIC_URL}/verifier checks all but the p-values and "
+        "timestamps in a browser, and can be saved.",
+        ("pip install ./spellmark", *chain(*commands)),
     )
 
 
@@ -105,7 +119,11 @@ def evidence_files(evidence: Sequence[RunEvidence]) -> tuple[tuple[str, str], ..
         ("README.txt", "how to check the evidence"),
         ("report.pdf, report.html", "this report, as a document and as a page"),
         ("trust.json", "the registry’s keys; get them by another way too"),
+        ("trusted_root.json", "the log’s keys and timestamp authorities for Sigstore’s tools"),
+        ("revocations.json", "what had been withdrawn by then; get a newer list by another way"),
     ]
+    if witnessed_policy():
+        rows.append(("policy.txt", "which witnesses must have cosigned the log"))
     for item in evidence:
         of = f"run {item.number}, {outcome(item.run)}"
         if item.bundle is not None:

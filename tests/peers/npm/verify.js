@@ -1,4 +1,5 @@
-// Says what @sigstore/verify makes of a bundle: node verify.js BUNDLE KEY.pem KEYID TRUSTED_ROOT TIMESTAMPS
+// Says what @sigstore/verify makes of a bundle, of which it asks for so many timestamps and log entries:
+// node verify.js BUNDLE KEY.pem KEYID TRUSTED_ROOT TIMESTAMPS ENTRIES
 import { createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 
@@ -6,7 +7,7 @@ import { bundleFromJSON } from "@sigstore/bundle";
 import { TrustedRoot } from "@sigstore/protobuf-specs";
 import { Verifier, toSignedEntity, toTrustMaterial } from "@sigstore/verify";
 
-const [bundlePath, keyPath, keyid, rootPath, timestamps] = process.argv.slice(2);
+const [bundlePath, keyPath, keyid, rootPath, timestamps, entries] = process.argv.slice(2);
 const read = (path) => JSON.parse(readFileSync(path, "utf8"));
 const publicKey = createPublicKey(readFileSync(keyPath));
 const keys = (hint) => {
@@ -15,7 +16,9 @@ const keys = (hint) => {
 };
 try {
   const trust = toTrustMaterial(TrustedRoot.fromJSON(read(rootPath)), keys);
-  const thresholds = { ctlogThreshold: 0, tlogThreshold: 0, timestampThreshold: Number(timestamps) };
+  const thresholds = {
+    ctlogThreshold: 0, tlogThreshold: Number(entries), timestampThreshold: Number(timestamps),
+  };
   new Verifier(trust, thresholds).verify(toSignedEntity(bundleFromJSON(read(bundlePath))));
   console.log("accepted");
 } catch (error) {

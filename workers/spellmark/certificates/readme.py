@@ -17,8 +17,16 @@ the hand that gave you this bundle.
 
 1. WITH SPELLMARK (offline)
 
-    pip install spellmark
+    pip install ./spellmark        # a copy of its repository; the issuer can say where to get it
     spellmark verify BUNDLE.zip --trust trust.json
+
+Take the issuer's newest list of revocations, too, and the policy that names the log's witnesses if
+there is one: then add
+
+    --revocations revocations.json --policy policy.txt
+
+The page /verifier of the registry checks the same in a browser, all but the p-value and the
+timestamp. It can be saved, and works without a network.
 
 
 2. WITH OPENSSL

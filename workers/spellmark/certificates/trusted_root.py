@@ -1,8 +1,10 @@
 """`trusted_root.json`: the trust file in the form that Sigstore's clients read.
 
 It holds the logs by their Ed25519 keys, each with its time (`publicKey.validFor`, as in Sigstore's
-protobuf-specs), and the timestamp authorities. Keys that sign certificates have no place in that
-format: clients take them beside it, by the key hint (cosign's --key).
+protobuf-specs), and the timestamp authorities. `baseUrl` is the origin in a log's checkpoints, and
+`logId` the key id in their signature lines: by these two clients find the log's key. Keys that sign
+certificates have no place in that format: clients take them beside it, by the key hint (cosign's
+--key).
 """
 
 from typing import Any
@@ -18,32 +20,30 @@ from spellmark.certificates.trust import LogKey, Trust
 MEDIA_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 
 
-def trusted_root(trust: Trust, *, base_url: str) -> dict[str, Any]:
-    """The trusted root as a JSON object. `base_url` is where the log is read."""
+def trusted_root(trust: Trust) -> dict[str, Any]:
+    """The trusted root as a JSON object."""
     return {
         "mediaType": MEDIA_TYPE,
-        "tlogs": [_log(key, base_url) for key in trust.log_keys if key.verifier.kind == ED25519],
+        "tlogs": [_log(key) for key in trust.log_keys if key.verifier.kind == ED25519],
         "certificateAuthorities": [],
         "ctlogs": [],
         "timestampAuthorities": [_authority(pem) for pem in trust.timestamp_authorities],
     }
 
 
-def _log(key: LogKey, base_url: str) -> dict[str, Any]:
+def _log(key: LogKey) -> dict[str, Any]:
     public = Ed25519PublicKey.from_public_bytes(key.verifier.public_key)
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    key_id = to_base64(key.verifier.key_id)
     public_key: dict[str, Any] = {"rawBytes": to_base64(der), "keyDetails": "PKIX_ED25519"}
     # A key without an end has none here, either.
     times = {"start": key.valid_from, "end": key.valid_until}
     if known := {name: to_time(at) for name, at in times.items() if at}:
         public_key["validFor"] = known
     return {
-        "baseUrl": base_url,
+        "baseUrl": key.origin,
         "hashAlgorithm": "SHA2_256",
         "publicKey": public_key,
-        "logId": {"keyId": key_id},
-        "checkpointKeyId": {"keyId": key_id},
+        "logId": {"keyId": to_base64(key.verifier.key_id)},
     }
 
 
@@ -61,7 +61,8 @@ def _authority(pem: str) -> dict[str, Any]:
             ]
         },
         "validFor": {
-            "start": to_time(chain[0].not_valid_before_utc),
-            "end": to_time(chain[0].not_valid_after_utc),
+            # All of the chain has to be valid.
+            "start": to_time(max(one.not_valid_before_utc for one in chain)),
+            "end": to_time(min(one.not_valid_after_utc for one in chain)),
         },
     }

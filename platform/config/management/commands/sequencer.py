@@ -7,16 +7,19 @@ safe to start as often as one likes: one of them works, the others step back.
 import logging
 import signal
 import time
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connection
 
 from ledger.services import BATCH, ledger_sequence
+from ledger.tiles import tiles_export
 
 logger = logging.getLogger("spellmark.ledger")
 RETRY_SECONDS = 1.0
+EXPORT_SECONDS = 5.0
 
 
 class Command(BaseCommand):
@@ -34,6 +37,8 @@ class Command(BaseCommand):
         stop = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        if settings.LOG_TILES:
+            Thread(target=_export, args=(stop,), daemon=True).start()
         while not stop.is_set():
             try:
                 if not ledger_sequence(batch=options["batch"]):
@@ -43,6 +48,17 @@ class Command(BaseCommand):
                 connection.close()
                 time.sleep(min(RETRY_SECONDS, options["every"] * 5))
             except Exception:
-                # A witness, a key, a policy file or the static host: whatever it is may be mended.
+                # A witness, a key or a policy file: whatever it is may be mended.
                 logger.exception("The log does not go on for now.")
                 stop.wait(RETRY_SECONDS * 10)
+
+
+def _export(stop: Event) -> None:
+    """Write tiles out beside the log, which never waits for the static host."""
+    while not stop.wait(EXPORT_SECONDS):
+        try:
+            tiles_export()
+        except DatabaseError:
+            connection.close()
+        except Exception:
+            logger.exception("Tiles are not written out for now.")

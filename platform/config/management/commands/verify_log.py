@@ -42,6 +42,8 @@ class Command(BaseCommand):
             self.stdout.write(f"They continue the checkpoint of {where}.")
         for trouble in audit.silent:
             self.stderr.write(self.style.WARNING(f"Not compared: {trouble}"))
+        for doubt in audit.doubts:
+            self.stderr.write(self.style.WARNING(doubt))
         if not audit.compared:
             self.stdout.write(
                 "No witness was asked: who holds the log's key could have rewritten all of it."
