@@ -313,6 +313,7 @@ def _shown(
     """What protection/guard_page.html shows."""
     parameters = guard_parameters(row.source, row.commitment)
     serves = bool(row.protected_version) and not row.is_over
+    clients = client_list(actor=actor).filter(guard=row)
     context = {
         **progress(row.job),
         "guard": row,
@@ -322,7 +323,8 @@ def _shown(
         "parameters": parameters,
         "serves": serves,
         "file_name": configuration_name(row),
-        "clients": client_list(actor=actor).filter(guard=row),
+        "clients": clients,
+        "has_own_keys": clients.filter(ended_at=None).exists(),
         "successors": row.successors.select_related("job", "commitment"),
         "client_form": client,
         "download_form": download,

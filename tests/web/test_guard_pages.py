@@ -1,5 +1,6 @@
 import json
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -136,6 +137,30 @@ def test_a_guard_has_a_page(as_viewer, guard, address):
     assert address in page
     assert "no label changes" in page
     assert address in text(as_viewer.get(reverse("web:job", args=[guard.job_id])))
+
+
+def test_the_lines_for_servers_know_whether_clients_have_keys_of_their_own(
+    as_bob, alice_actor, guard, address
+):
+    page = unescape(text(as_bob.get(address)))
+    for told in (
+        'GuardMiddleware, guard_file="guard-robin-v1.json")', '@guarded("guard-robin-v1.json")',
+        "guard_response(guard, response, payload)", "pb_utils.Tensor", "guard(probabilities)",
+    ):  # fmt: skip
+        assert told in page, told
+    assert "client_of" not in page
+    client = factories.guard_client(alice_actor, guard)
+    page = unescape(text(as_bob.get(address)))
+    for told in (
+        'guard_file="guard-robin-v1.json", client_of=client_of)',
+        '@guarded("guard-robin-v1.json", client_of=client_of)',
+        'guards = load_guards("guard-robin-v1.json")',
+        "guard_response(guards(client), response, payload)",
+        "guards(client)(probabilities)",
+    ):
+        assert told in page, told
+    client_end(actor=alice_actor, client=client)
+    assert "client_of" not in text(as_bob.get(address))
 
 
 def test_a_suspect_is_verified_against_it(as_bob, alice_actor, guard, address):

@@ -284,7 +284,8 @@ def _verdict(rule: MarkRule, outcome: MarkOutcome) -> tuple[str, str]:
             else "the guard changes no label, so a copy made from labels carries no mark."
         )
         return INCONCLUSIVE, f"The suspect shows {outcome.access}: {channel}"
+    unseen = "" if rule.label_margin else " A copy made from labels alone would carry no mark."
     return NO_MATCH, (
         f"The answers lean as the key says no better than chance may: p = {outcome.p_value:.2g}, "
-        f"above alpha = {rule.alpha:g}. The suspect shows {outcome.access}."
+        f"above alpha = {rule.alpha:g}. The suspect shows {outcome.access}.{unseen}"
     )

@@ -1,14 +1,16 @@
 """Answers of the Open Inference Protocol V2, and of V1: KServe, MLServer, Triton, TF Serving.
 
-Each of these lines marks every answer; `guard` is `load_guard("guard.json")`, made once.
+Each of these lines marks every answer; `guard` is `load_guard("guard.json")`, made once, or
+`guards(client)` of `guards = load_guards("guard.json")` where clients have keys of their own.
 
-KServe, in a `kserve.Model` of one's own:
-
-    def postprocess(self, result, *_): return guard_response(guard, result)
-
-MLServer, the last line of `predict` in an `mlserver.MLModel` of one's own:
+KServe and MLServer, the last line of `predict` in a `kserve.Model` or `mlserver.MLModel` of one's
+own:
 
     return guard_response(guard, response, payload)
+
+KServe, where another server predicts, for guards with one cell: `postprocess` sees no request.
+
+    def postprocess(self, result, *_): return guard_response(guard, result)
 
 Triton, in `execute` of its Python backend, where the output tensor is made:
 
