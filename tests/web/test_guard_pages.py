@@ -224,6 +224,7 @@ def test_a_key_is_rotated(as_bob, guard, address):
     factories.guard_done(successor)
     page = text(as_bob.get(address))
     assert "Until then both keys serve" in page
+    assert "Save this guard’s file anew" in page
     assert "Rotate the key" not in page
     assert address in text(as_bob.get(reverse("web:guard-page", args=[successor.id])))
 
