@@ -74,6 +74,26 @@ def test_thefts_are_measured_and_the_key_erased(alice_actor: Actor, tmp_path: Pa
     assert key.secret.hex() not in str([*Rehearsal.objects.values(), lines])
 
 
+def test_copies_are_tested_as_in_a_dispute(alice_actor: Actor, tmp_path: Path, monkeypatch):
+    """All clients' keys are tried, at the strictest alpha that so few questions can show."""
+    rehearsal, key = _rehearsal(alice_actor, tmp_path, "soft-answers")
+    for name in ("shop", "app"):
+        factories.guard_client(alice_actor, rehearsal.protection, name=name, key=key)
+    monkeypatch.setattr(theft, "USUAL_QUESTIONS", 2)
+    whole, tried = theft.examine, []
+
+    def examined(answer, questions, rule, keys):
+        tried.append((len(questions), rule, keys))
+        return whole(answer, questions, rule, keys)
+
+    monkeypatch.setattr(theft, "examine", examined)
+    theft.run(Work(factories.claimed(rehearsal.job)))
+    ((asked, rule, keys),) = tried
+    assert (asked, rule.probes, rule.clients) == (2, 2, 3)
+    assert {name: key.client for name, key in keys.items()} == {n: n for n in ("", "shop", "app")}
+    assert 1e-6 < rule.smallest_p <= rule.alpha == 1e-3
+
+
 def test_a_lost_worker_leaves_what_it_had_done(alice_actor: Actor, tmp_path: Path, monkeypatch):
     rehearsal, _ = _rehearsal(alice_actor, tmp_path, "soft-answers", "pruned-copy")
     whole, asked = theft.run_suite, []

@@ -4,7 +4,6 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.sealing import unseal
-from protection.guards import opened_guard
 from spellmark.evidence import conduct
 from spellmark.evidence.keyed_probes import Slots, as_it_is
 from spellmark.evidence.mark_replay import MarkDisclosure, hear, replay
@@ -15,7 +14,7 @@ from spellmark.training.datasets import Split
 from spellmark.watermarks.dynamic.examine import Questions, signs_of
 from spellmark.watermarks.dynamic.mark_key import MarkKey
 from tasks.lock import data_for
-from tasks.mark_questions import questions_of
+from tasks.mark_questions import keys_of, questions_of
 from tasks.record import ask
 from tasks.work import Work
 from verification import services
@@ -28,7 +27,8 @@ POOL = 5000
 def verify(run: Run, rule: MarkRule, work: Work) -> None:
     """Ask the suspect, test its answers, write the verdict."""
     sealed = unseal(work.job)
-    keys = _keys(run, rule, KeyFile.loads(sealed["key"]))
+    # The clients that there were when the rule was fixed.
+    keys = keys_of(run.protection, KeyFile.loads(sealed["key"]), rule.clients)
     asked = _questions(run, rule, keys[""])
     questions = conduct.Questions(
         probes=Split(asked.images, _best_classes(asked)),
@@ -55,17 +55,6 @@ def verify(run: Run, rule: MarkRule, work: Work) -> None:
         disclosure=told,
         suspect_description=described,
     )
-
-
-def _keys(run: Run, rule: MarkRule, file: KeyFile) -> dict[str, MarkKey]:
-    """The guard's key, and those of the clients that there were when the rule was fixed."""
-    guard = run.protection
-    assert guard is not None
-    clients = guard.clients.order_by("created_at").values_list("name", "binding")
-    return {
-        name: opened_guard(guard, file, client=name, client_binding=binding)
-        for name, binding in (("", ""), *clients[: rule.clients - 1])
-    }
 
 
 def _questions(run: Run, rule: MarkRule, key: MarkKey) -> Questions:
