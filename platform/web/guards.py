@@ -144,6 +144,12 @@ class TheftForm(AttackForm):
         help_text="The second half of its training images is what the thief asks about; its test "
         "images are what copies are measured and tested on.",
     )
+    other_dataset = DatasetField(
+        nothing="made: collages, blends and noise",
+        label="Other images",
+        help_text="A thief without images like yours asks about these: any other data set, of any "
+        "size. For “Other images” among the thefts.",
+    )
 
 
 @form_page(WRITE)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from accounts.actors import Actor
@@ -92,6 +93,26 @@ def test_copies_are_tested_as_in_a_dispute(alice_actor: Actor, tmp_path: Path, m
     assert (asked, rule.probes, rule.clients) == (2, 2, 3)
     assert {name: key.client for name, key in keys.items()} == {n: n for n in ("", "shop", "app")}
     assert 1e-6 < rule.smallest_p <= rule.alpha == 1e-3
+
+
+def test_a_thief_asks_about_other_images(alice_actor: Actor, tmp_path: Path):
+    chance = np.random.default_rng(3)
+    colours = {
+        f"{split}_{what}": values
+        for split in ("train", "test")
+        for what, values in (
+            ("images", chance.integers(0, 256, (300, 3, 9, 9), np.uint8)),
+            ("labels", np.arange(300) % 4),
+        )
+    }
+    np.savez(tmp_path / "colours.npz", **colours)
+    rehearsal, _ = _rehearsal(alice_actor, tmp_path, "other-images")
+    rehearsal.other_dataset = "colours"
+    rehearsal.save()
+    theft.run(Work(factories.claimed(rehearsal.job)))
+    rehearsal.refresh_from_db()
+    (told,) = rehearsal.results
+    assert (told["details"]["images"], told["queries"]) == ("another data set", 300)
 
 
 def test_a_lost_worker_leaves_what_it_had_done(alice_actor: Actor, tmp_path: Path, monkeypatch):

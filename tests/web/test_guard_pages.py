@@ -258,11 +258,14 @@ def test_strangers_and_auditors_get_nowhere(
 def test_a_theft_is_rehearsed_and_its_outcome_shown(as_bob, guard, address):
     page = text(as_bob.get(address))
     assert "Nobody has copied this API for a try yet" in page
+    assert "made: collages, blends and noise" in page
     fields = {"kind": "attacks", "theft-key_file": upload(), "theft-dataset": "fashion-mnist",
-              "theft-budget": "quick",
+              "theft-other_dataset": "fashion-mnist", "theft-budget": "quick",
               "theft-attacks": ["soft-answers", "labels-only"]}  # fmt: skip
     response = as_bob.post(address, fields)
     rehearsal = Rehearsal.objects.get()
+    assert rehearsal.other_dataset == "fashion-mnist"
+    assert "others from fashion-mnist" in text(as_bob.get(address))
     assert response.url == reverse("web:job", args=[rehearsal.job_id])
     assert "Watch its job" in text(as_bob.get(address))
     assert f"{address}#rehearsal" in text(as_bob.get(response.url))

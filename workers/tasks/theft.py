@@ -12,7 +12,7 @@ from spellmark.attacks.extract.api import guarded
 from spellmark.attacks.extract.result import Examine, TheftResult
 from spellmark.attacks.extract.suite import run_suite
 from spellmark.secrets import KeyFile
-from spellmark.training import weights
+from spellmark.training import datasets, weights
 from spellmark.watermarks.dynamic import Guard
 from spellmark.watermarks.dynamic.examine import examine
 from tasks.lock import data_for, model_path
@@ -59,8 +59,10 @@ def _suite(work: Work, rehearsal: Rehearsal, folder: Path) -> Callable[..., list
     # As in a dispute: the usual rule, and every client's key is tried.
     rule = rule_for(protection, probes=len(questions))
     keys = keys_of(protection, file, rule.clients)
+    name = rehearsal.other_dataset
+    others = datasets.load(name).train.images if name else None
     test: Examine = partial(examine, questions=questions, rule=rule, keys=keys)
     return partial(
         run_suite, api, card, thiefs_images(work, data), data.test[:half], test,
-        other_api=other, folder=folder,
+        other_api=other, other_images=others, folder=folder,
     )  # fmt: skip
