@@ -3,14 +3,17 @@
 Fashion-MNIST. The owner's model stands behind a guarded API. Thieves with images of their own steal
 it in several ways, with several networks, and some try to lose the mark. Every copy is put to the
 owner's test, one question after the other, with the usual rule. So is every innocent, under the
-guard's key and under many others. What copies and innocents answered before is taken from
-benchmarks/cache; `--seed` fills it, so that seeds can be measured side by side.
+guards' keys and under many others, and once more with shortened answers. What copies and innocents
+answered before is taken from benchmarks/cache; `--seed` fills it, so that seeds can be measured
+side by side.
 """
 
 import argparse
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,10 +26,9 @@ from result import report
 from scipy import stats
 
 from spellmark.attacks.attack import Answer, Answers, Images
-from spellmark.attacks.extract.answers import labels_only
+from spellmark.attacks.extract.answers import labels_only, largest, rounded
 from spellmark.attacks.extract.api import changed, guarded
 from spellmark.attacks.extract.catalogue import BUDGETS, NETWORKS, REMOVALS
-from spellmark.attacks.extract.heist import Heist
 from spellmark.attacks.extract.result import TheftResult
 from spellmark.attacks.extract.suite import run_suite
 from spellmark.attacks.extract.training import Trainer, copy_card
@@ -37,13 +39,7 @@ from spellmark.secrets import KeyFile
 from spellmark.training import datasets, weights
 from spellmark.training.datasets import Split
 from spellmark.training.inference import predict_probabilities
-from spellmark.watermarks.dynamic.examine import (
-    Questions,
-    choose_questions,
-    examine,
-    rule_for,
-    signs_of,
-)
+from spellmark.watermarks.dynamic.examine import Questions, choose_questions, rule_for, signs_of
 from spellmark.watermarks.dynamic.guard import Guard
 from spellmark.watermarks.dynamic.mark_key import MarkKey
 from spellmark.watermarks.dynamic.parameters import SCHEME, MarkParameters
@@ -65,11 +61,25 @@ OTHERS = ("averaged-queries", "few-calls", "labels-only")
 FRESH = 100
 STRENGTHS = (10, 20, 50, 100)
 MARGINS = (0, 50, 100, 200)
-LABEL_QUERIES = 20_000
+COPY_QUERIES, LABEL_QUERIES = 8_000, 20_000
+LABEL_QUESTIONS = 2_000
 # As the guard's job makes them.
 REFERENCES = ("small-resnet", "small-mlp")
 # What is kept of an answer.
 DIGITS = 8
+# The first of the keys that no guard here has.
+STRANGE = 10_000
+# How innocents show their answers.
+SHOWN: dict[str, Callable[[Answers], Answers]] = {
+    "whole": lambda answers: answers,
+    "rounded": partial(rounded, decimals=2),
+    "top_3": partial(largest, count=3),
+}
+# The test counts keys, and drawing them cannot show less than one over their number: they are held
+# together at this p-value, which a part of the mark has.
+WEAK_P = 1e-3
+PARTS = np.geomspace(1e-3, 1, 31)
+COMPARED = 64
 FAMILIES = (
     "the owner's data", "the thief's data", "a copy of the API without a mark",
     "a copy of an API under another key", "the owner's own model",
@@ -82,12 +92,17 @@ MEANING = {
     "median_queries": "questions until the decision, median of those found",
     "p90_queries": "the same, ninth decile",
     "innocents": "innocent models of five families",
-    "innocents_accused": "how many of them the test accuses, at 1e-6 under any of the keys",
+    "innocents_accused": "how many the test accuses, at 1e-6 under any key, shortened or not",
     "innocents_accused_high": "the share, upper end of its 95 % interval (models, not keys)",
     "null_rate_at_0.01": "share of the innocents' p-values at or below 0.01, over all keys",
     "null_rate_at_0.01_high": "the same, upper end of a 95 % interval over models",
+    "null_rate_at_0.01_own_keys": "the same under the keys of the guards that are stolen from",
+    "null_rate_at_0.01_rounded": "the same from answers rounded to two decimals",
+    "null_rate_at_0.01_top_3": "the same from the three largest probabilities",
     "worst_model_at_0.01": "the same for the model with the highest share",
     "top1_changed": "labels that the guard changes on 10,000 test images",
+    "null_table": "by family; `accused_high` is the Clopper–Pearson end of 95 % over its models",
+    "exact_and_drawn": "p-values counted, and from drawn keys; `part` of the mark in the answers",
 }
 
 
@@ -167,9 +182,11 @@ class _Bench:
             others=self.others,
         )  # fmt: skip
 
-    def decided(self, key: MarkKey, table: Sequence[Sequence[float]]) -> MarkDecision:
-        """The owner's test on what a suspect answered, with the usual rule."""
-        run = MarkRun(rule_for(key.parameters), {"": signs_of(key)})
+    def decided(
+        self, key: MarkKey, table: Sequence[Sequence[float]], **choices: int
+    ) -> MarkDecision:
+        """The owner's test on what a suspect answered, with the usual rule but for `choices`."""
+        run = MarkRun(rule_for(key.parameters, **choices), {"": signs_of(key)})
         for question, row in zip(self.questions(key, run.rule.probes).asked, table, strict=True):
             run.add(question, row)
             if run.decided:
@@ -189,9 +206,9 @@ class _Bench:
         questions = [row["questions"] for row in found]
         innocents = self.innocents()
         for row in innocents:
-            row["p_values"] = self._p_values(row.pop("answers"))
-        p = np.array([row["p_values"] for row in innocents])
-        accused = int((p <= MarkRule(classes=10, strength=50).alpha).any(1).sum())
+            row["p"] = self._null(np.array(row.pop("answers")))
+        p = {name: np.array([row["p"][name] for row in innocents]) for name in innocents[0]["p"]}
+        whole, accused = p["whole"], _accused(innocents)
         return {
             "soft_thefts": len(soft),
             "soft_tpr_at_1e-6": round(len(found) / len(soft), 4),
@@ -202,12 +219,17 @@ class _Bench:
             "innocents": len(innocents),
             "innocents_accused": accused,
             "innocents_accused_high": round(_interval(accused, len(innocents))[1], 4),
-            "null_keys": p.shape[1],
-            "null_rate_at_0.01": round(float((p <= 0.01).mean()), 5),
-            "null_rate_at_0.01_high": round(_highest_mean((p <= 0.01).mean(1)), 5),
-            "null_rate_at_0.05": round(float((p <= 0.05).mean()), 5),
-            "worst_model_at_0.01": round(float((p <= 0.01).mean(1).max()), 4),
-            "smallest_null_p": float(p.min()),
+            "null_keys": whole.shape[1],
+            "null_rate_at_0.01": _rate(whole, 0.01),
+            "null_rate_at_0.01_high": round(_highest_mean((whole <= 0.01).mean(1)), 5),
+            **{
+                f"null_rate_at_0.01_{name}": _rate(values, 0.01)
+                for name, values in p.items()
+                if name != "whole"
+            },
+            "null_rate_at_0.05": _rate(whole, 0.05),
+            "worst_model_at_0.01": round(float((whole <= 0.01).mean(1).max()), 4),
+            "smallest_null_p": min(float(values.min()) for values in p.values()),
             "null_table": _null_table(innocents),
             **self._utility(),
             "exact_and_drawn": self._drawn(),
@@ -308,16 +330,24 @@ class _Bench:
         right = answer(self.test.images[:2_000]).argmax(1) == self.test.labels[:2_000]
         return answer, network, round(float(right.mean()), 4)
 
-    def _p_values(self, table: Sequence[Sequence[float]]) -> list[float]:
-        """The p-value of a whole run under each of many keys, from the same answers."""
-        keys = {str(n): key_of(10_000 + n) for n in range(self.size.keys)}
+    def _null(self, table: Answers) -> dict[str, list[float]]:
+        """An innocent's p-values: by how its answers are shown, and under the guards' keys."""
+        found = {
+            name: self._p_values(shown(table), STRANGE, self.size.keys)
+            for name, shown in SHOWN.items()
+        }
+        return {**found, "own_keys": self._p_values(table, 0, self.size.seeds)}
+
+    def _p_values(self, table: Answers, first: int, count: int) -> list[float]:
+        """The p-value of a whole run under each of so many keys, from the same answers."""
+        keys = {str(n): key_of(first + n) for n in range(count)}
         one = rule_for(keys["0"].parameters)
         run = MarkRun(
-            replace(one, clients=len(keys)), {name: signs_of(key) for name, key in keys.items()}
+            replace(one, clients=count), {name: signs_of(key) for name, key in keys.items()}
         )
         asked = self.questions(keys["0"], one.probes).asked
         for question, row in zip(asked, table, strict=True):
-            run.add(question, row)
+            run.add(question, row.tolist())
         return [one.p_value_of(run.evidence_for(name)) for name in keys]
 
     def _utility(self) -> dict[str, Any]:
@@ -336,65 +366,80 @@ class _Bench:
             },
         }
 
-    def _drawn(self) -> dict[str, float]:
-        """One innocent's and one weak copy's exact p-value beside that of drawn keys."""
-        key, chance = key_of(0), np.random.default_rng(0)
-        signs = signs_of(key)
-        run = MarkRun(rule_for(key.parameters), {"": signs})
-        questions = self.questions(key, 64)
-        # A tenth of the usual mark, so that drawn keys can come as far.
-        weak = MarkKey.open(KeyFile(SCHEME, replace(key.parameters, strength=3).as_dict(),
-                                    key_secret(0), bytes(32)), binding=b"")  # fmt: skip
-        marked = Guard(weak)(self._stranger(questions.images))
-        for question, row in zip(questions.asked, marked, strict=True):
-            run.add(question, row.tolist())
-        units, own = run.units(), [signs(place) for place in run.units()]
-        exact = sign_test(list(units.values()), own).p_value
-        drawn = drawn_p_value(list(units.values()), own, draws=self.size.draws, generator=chance)
-        return {"exact": exact, "drawn": drawn}
+    def _drawn(self) -> dict[str, dict[str, float]]:
+        """An innocent's and a weak copy's p-value as counted, beside that of drawn keys.
 
-    def _stranger(self, images: Images) -> Answers:
-        return self._innocent_model(FAMILIES[1], 0)[0](images)
+        The copy is the innocent with a part of the mark, by which its p-value is nearest to WEAK_P.
+        """
+        own, chance = key_of(0), np.random.default_rng(0)
+        asked = self.questions(own, COMPARED).asked
+        plain = np.array(self._innocent(FAMILIES[1], 0)["answers"][:COMPARED])
+        marked = Guard(own)(plain)
+
+        def evidence(key: MarkKey, part: float) -> tuple[list[int], list[int]]:
+            signs = signs_of(key)
+            run = MarkRun(rule_for(key.parameters), {"": signs})
+            for question, row in zip(asked, (1 - part) * plain + part * marked, strict=True):
+                run.add(question, row.tolist())
+            units = run.units()
+            return list(units.values()), [signs(place) for place in units]
+
+        def counted(key: MarkKey, part: float) -> float:
+            return sign_test(*evidence(key, part)).p_value
+
+        def compared(key: MarkKey, part: float) -> dict[str, float]:
+            drawn = drawn_p_value(*evidence(key, part), draws=self.size.draws, generator=chance)
+            return {"part": part, "exact": counted(key, part), "drawn": drawn}
+
+        # Where the sum is not above zero, the count says one and nothing can be compared.
+        strange = next(key for key in map(key_of, itertools.count(STRANGE)) if counted(key, 0) < 1)
+        weak = min(PARTS, key=lambda part: abs(math.log(counted(own, part) / WEAK_P)))
+        return {"an innocent": compared(strange, 0.0), "a weak copy": compared(own, float(weak))}
 
     def _strength(self, strength: int) -> dict[str, Any]:
         """What a strength costs, and how soon a copy is found."""
-
-        def measure() -> dict[str, Any]:
-            key = key_of(FRESH, strength=strength)
-            guard = Guard(key)
-            heist = self._heist(guarded(self.model, CARD, guard), key)
-            found = heist.result("soft-answers", heist.soft(lambda share, text: None))
-            cost = report_card(guard, self.reference, self.asked.labels, self.asked.images)
-            return {"strength": strength, **_short(found), **cost.as_dict()}
-
-        return dict(kept("strength-", (strength, *self.trained), measure))
+        key = key_of(FRESH, strength=strength)
+        api = guarded(self.model, CARD, Guard(key))
+        copy = self._copied("strength-copy-", strength, api, key, COPY_QUERIES)
+        return {"strength": strength, **self._found(key, copy)}
 
     def _label_channel(self, margin: int) -> dict[str, Any]:
         """What a label channel costs, and what it shows in a copy made from labels."""
+        key = key_of(FRESH, label_margin=margin)
+        api = changed(guarded(self.model, CARD, Guard(key)), labels_only)
+        copy = self._copied("label-copy-", margin, api, key, LABEL_QUERIES, probes=LABEL_QUESTIONS)
+        copy["answers"] = labels_only(np.array(copy["answers"])).tolist()
+        return {"label_margin": margin, **self._found(key, copy, probes=LABEL_QUESTIONS)}
+
+    def _copied(
+        self, kind: str, value: int, api: Answer, key: MarkKey, queries: int, **choices: int
+    ) -> dict[str, Any]:
+        """A plain copy of a guarded API: its accuracy, and its answers to the questions."""
 
         def measure() -> dict[str, Any]:
-            key = key_of(FRESH, label_margin=margin)
-            guard = Guard(key)
-            api = changed(guarded(self.model, CARD, guard), labels_only)
-            heist = self._heist(api, key, queries=LABEL_QUERIES, probes=2_000)
-            copy = heist.soft(lambda share, text: None)
-            found = heist.result("labels-only", copy, changed(copy, labels_only))
-            cost = report_card(guard, self.reference, self.asked.labels, self.asked.images)
-            return {"label_margin": margin, **_short(found), **cost.as_dict()}
+            spend, images = BUDGETS["quick"], self.thiefs.images[:queries]
+            trainer = Trainer(copy_card(CARD, NETWORKS[0]), spend.epochs, spend.steps, FRESH)
+            copy = partial(predict_probabilities, trainer(images, api(images)), trainer.card)
+            right = copy(self.test.images[:2_000]).argmax(1) == self.test.labels[:2_000]
+            asked = self.questions(key, rule_for(key.parameters, **choices).probes).images
+            return {
+                "accuracy": round(float(right.mean()), 4),
+                "answers": copy(asked).round(DIGITS).tolist(),
+            }
 
-        settings = (margin, LABEL_QUERIES, *self.trained)
-        return dict(kept("label-channel-", settings, measure))
+        return dict(kept(kind, (value, queries, choices, *self.trained), measure))
 
-    def _heist(
-        self, api: Answer, key: MarkKey, *, queries: int = 8_000, probes: int = 256
-    ) -> Heist:
-        questions = self.questions(key, probes)
-        rule = replace(rule_for(key.parameters), probes=probes)
-        return Heist(
-            api, None, CARD, self.thiefs, None, self.test[:2_000],
-            lambda answer: examine(answer, questions, rule, {"": key}),
-            NETWORKS[0], replace(BUDGETS["quick"], queries=queries), FRESH, None,
-        )  # fmt: skip
+    def _found(self, key: MarkKey, copy: dict[str, Any], **choices: int) -> dict[str, Any]:
+        """What the owner's test says to such a copy, and what the guard costs."""
+        decision = self.decided(key, copy["answers"], **choices)
+        cost = report_card(Guard(key), self.reference, self.asked.labels, self.asked.images)
+        return {
+            "copy_accuracy": copy["accuracy"],
+            "verdict": decision.verdict,
+            "p_value": decision.p_value,
+            "questions": decision.queries,
+            **cost.as_dict(),
+        }
 
 
 def key_secret(number: int) -> bytes:
@@ -402,6 +447,7 @@ def key_secret(number: int) -> bytes:
     return number.to_bytes(32, "big")
 
 
+@cache
 def key_of(number: int, **parameters: int) -> MarkKey:
     """The key of this number, for ten classes and with the usual strength."""
     told = MarkParameters(classes=CARD.classes, **parameters)
@@ -438,14 +484,28 @@ def _null_table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     found = {}
     for family in FAMILIES:
         group = [row for row in rows if row["family"] == family]
-        p = np.array([row["p_values"] for row in group])
+        p = {name: np.array([row["p"][name] for row in group]) for name in group[0]["p"]}
+        accused = _accused(group)
         found[family] = {
             "models": len(group),
             "accuracy": round(float(np.mean([row["accuracy"] for row in group])), 4),
-            **{f"{alpha:g}": round(float((p <= alpha).mean()), 5) for alpha in (0.01, 0.05, 0.2)},
-            "smallest_p": float(p.min()),
+            "accused": accused,
+            "accused_high": round(_interval(accused, len(group))[1], 4),
+            **{f"{alpha:g}": _rate(p["whole"], alpha) for alpha in (0.01, 0.05, 0.2)},
+            **{f"0.01_{name}": _rate(p[name], 0.01) for name in p if name != "whole"},
+            "smallest_p": min(float(values.min()) for values in p.values()),
         }
     return found
+
+
+def _accused(rows: Sequence[dict[str, Any]]) -> int:
+    """How many models the test accuses, under any key and however they show their answers."""
+    alpha = MarkRule(classes=CARD.classes, strength=50).alpha
+    return sum(min(map(min, row["p"].values())) <= alpha for row in rows)
+
+
+def _rate(p: npt.NDArray[np.float64], alpha: float) -> float:
+    return round(float((p <= alpha).mean()), 5)
 
 
 def _highest_mean(rates: npt.NDArray[np.float64]) -> float:
@@ -463,15 +523,6 @@ def _interval(found: int, count: int) -> tuple[float, float]:
     """Clopper–Pearson, 95 %."""
     exact = stats.binomtest(found, count).proportion_ci(0.95, "exact")
     return float(exact.low), float(exact.high)
-
-
-def _short(found: TheftResult) -> dict[str, Any]:
-    return {
-        "copy_accuracy": round(found.accuracy, 4),
-        "verdict": found.verdict,
-        "p_value": found.p_value,
-        "questions": found.questions,
-    }
 
 
 def _line(seed: int, row: TheftResult) -> str:

@@ -109,19 +109,21 @@ class RehearsalSerializer(serializers.ModelSerializer[Rehearsal]):
     class Meta:
         model = Rehearsal
         fields = [
-            "id", "protection_id", "dataset", "attacks", "budget", "results", "job", "created_by",
-            "created_at",
+            "id", "protection_id", "dataset", "other_dataset", "attacks", "budget", "results",
+            "job", "created_by", "created_at",
         ]  # fmt: skip
 
 
 class AttacksInput(serializers.Serializer[Any]):
     """Which attacks to run, or all that there are on this kind of lock.
 
-    The key file is sealed for the job and erased when it ends.
+    The key file is sealed for the job and erased when it ends. `other_dataset` is for thefts from a
+    guarded API: images unlike the owner's, which the thief asks about too.
     """
 
     key_file = serializers.JSONField(binary=False, write_only=True)
     dataset = serializers.CharField(max_length=100)
+    other_dataset = serializers.CharField(max_length=100, required=False)
     attacks = serializers.ListField(
         child=serializers.ChoiceField(
             sorted({name for known in ATTACKS.values() for name in known})

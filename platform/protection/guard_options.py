@@ -33,22 +33,21 @@ MARGIN_WORDS = {
     ),
     50: (
         "Close calls, narrow",
-        "Spends the least accuracy, and gains little evidence against a thief who keeps labels "
-        "only.",
+        "The key decides the closest answers alone. Spends the least accuracy.",
     ),
     100: (
         "Close calls",
-        "Spends more accuracy, and gains more evidence against a thief who keeps labels only.",
+        "The key decides more answers. Spends more accuracy.",
     ),
     200: (
         "Close calls, wide",
-        "Spends the most accuracy, and gains the most evidence against a thief who keeps labels "
-        "only.",
+        "The key decides the most answers. Spends the most accuracy.",
     ),
 }
 MARGIN_HELP = (
-    "Where the two best classes are close, the key may decide between them. This spends accuracy: "
-    "the report card will say how much, and a rehearsed theft what it is worth."
+    "Where the two best classes are close, the key may decide between them, so that labels alone "
+    "carry something of the mark. This spends accuracy: the report card will say how much. Whether "
+    "it tells a copy made from labels, a rehearsed theft shows; a wider margin need not tell more."
 )
 
 

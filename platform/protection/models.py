@@ -108,6 +108,8 @@ class Rehearsal(models.Model):
     protection = models.ForeignKey(Protection, models.PROTECT, null=True, related_name="rehearsals")
     version = models.ForeignKey(Version, models.PROTECT, null=True, related_name="rehearsals")
     dataset = models.CharField(max_length=100)
+    # Of thefts: images unlike the owner's that the thief asks about too; without, he makes some.
+    other_dataset = models.CharField(max_length=100, blank=True)
     attacks = ArrayField(models.CharField(max_length=50))
     budget = models.CharField(max_length=20)
     job = models.OneToOneField(Job, models.PROTECT, related_name="rehearsal")

@@ -248,12 +248,15 @@ def attacks_create(
     protection: Protection,
     key: KeyFile,
     dataset: str,
+    other_dataset: str = "",
     attacks: Sequence[str] | None = None,
     budget: str = "quick",
 ) -> Rehearsal:
     """Start the job that attacks a finished protection as a thief would. Raises ProtectionError.
 
     attacks: names from the catalogue for this kind of protection; left out, all of them.
+    other_dataset: of images unlike the owner's, which a thief asks a guarded API about; left out,
+    they are made from his own.
     The key file is needed to lock the images with which a thief is caught or measured, or to mark
     the answers that he gets; none of the attacks is told it.
     """
@@ -270,6 +273,10 @@ def attacks_create(
         raise ProtectionError(
             "There are no attacks to rehearse on this kind of protection.",
             hint="Its documentation has what was measured.",
+        )
+    if other_dataset and protection.kind != Protection.Kind.DYNAMIC:
+        raise ProtectionError(
+            "Only a theft from a guarded API asks about a second data set.", hint="Leave it out."
         )
     chosen = set(known if attacks is None else attacks)
     if not chosen or chosen - known.keys() or budget not in BUDGETS:
@@ -291,6 +298,7 @@ def attacks_create(
         id=rehearsal_id,
         protection=protection,
         dataset=dataset,
+        other_dataset=other_dataset,
         attacks=[name for name in known if name in chosen],
         budget=budget,
         job=job,

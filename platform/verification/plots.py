@@ -40,6 +40,11 @@ def run_plot_text(run: Run) -> str:
     return _PLOTS[run.method][1](run)
 
 
+def growing_plot(run: Run) -> str:
+    """The SVG of a run that is still asking; empty where no evidence is told of before the end."""
+    return growth_plot(run) if run.growth and not run.verdict else ""
+
+
 def decoy_plot(run: Run) -> str:
     """An SVG histogram of the decoys' correct answers with the true key marked."""
     probes, own, chance = run.answered_probes, run.hits[run.true_slot], chance_level(run)
@@ -171,6 +176,8 @@ def growth_plot_text(run: Run) -> str:
         f"After {len(run.growth):,} answers the evidence stands at 1 in {_in_words(last)}. The "
         f"line that decides, with room for every try, lies at 1 in {_in_words(line)}."
     )
+    if not run.verdict:
+        return so_far
     return so_far + (" The run ended there." if _is_crossed(run) else " It was not reached.")
 
 

@@ -355,6 +355,11 @@ def run_resume(*, run: Run) -> frozenset[int]:
     return frozenset(run.exchanges.values_list("number", flat=True))
 
 
+def run_grow(*, run: Run, growth: Sequence[float]) -> None:
+    """Keep the evidence after each answer so far, for the page of a run that is still asking."""
+    Run.objects.filter(id=run.id, verdict="").update(growth=list(growth))
+
+
 def run_exchanges(run: Run) -> list[transcript.Exchange]:
     """The recorded exchanges in order."""
     return [transcript.Exchange.of(line) for line in run.exchanges.values_list("line", flat=True)]
@@ -422,6 +427,8 @@ def run_fail(*, run: Run, job: Job, error: SpellmarkError) -> None:
 
     def record() -> None:
         run.verdict, run.reason = INCONCLUSIVE, error.message
+        # Of a run that did not come to its end, how far it had come says nothing.
+        run.growth = None
         run.transcript_sha256, run.finished_at = transcript_sha256, timezone.now()
         run.save()
 

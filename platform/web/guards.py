@@ -144,6 +144,12 @@ class TheftForm(AttackForm):
         help_text="The second half of its training images is what the thief asks about; its test "
         "images are what copies are measured and tested on.",
     )
+    other_dataset = DatasetField(
+        nothing="made: collages, blends and noise",
+        label="Other images",
+        help_text="A thief without images like yours asks about these: any other data set, of any "
+        "size. For “Other images” among the thefts.",
+    )
 
 
 @form_page(WRITE)
@@ -313,6 +319,7 @@ def _shown(
     """What protection/guard_page.html shows."""
     parameters = guard_parameters(row.source, row.commitment)
     serves = bool(row.protected_version) and not row.is_over
+    clients = client_list(actor=actor).filter(guard=row)
     context = {
         **progress(row.job),
         "guard": row,
@@ -322,7 +329,8 @@ def _shown(
         "parameters": parameters,
         "serves": serves,
         "file_name": configuration_name(row),
-        "clients": client_list(actor=actor).filter(guard=row),
+        "clients": clients,
+        "has_own_keys": clients.filter(ended_at=None).exists(),
         "successors": row.successors.select_related("job", "commitment"),
         "client_form": client,
         "download_form": download,

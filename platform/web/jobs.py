@@ -15,6 +15,7 @@ from jobs.models import Job
 from jobs.selectors import job_list
 from jobs.services import job_cancel
 from protection.selectors import editor_list, protection_list, rehearsal_list, unlock_list
+from verification.plots import growing_plot, growth_plot_text
 from verification.selectors import reference_list, run_list
 from web.viewer import action, page, paginate
 
@@ -72,10 +73,14 @@ def job_stop(request: HttpRequest, actor: Actor, job_id: UUID) -> HttpResponse:
 def progress(job: Job) -> dict[str, object]:
     """What jobs/progress.html draws."""
     waited = timezone.now() - job.created_at
+    run = getattr(job, "run", None) if job.state == Job.State.RUNNING else None
+    plot = growing_plot(run) if run else ""
     return {
         "job": job,
         "lines": job.lines.order_by("-id")[:SHOWN_LINES],
         "waits_long": job.state == Job.State.QUEUED and waited > LONG_WAIT,
+        "growing_plot": plot,
+        "growing_text": growth_plot_text(run) if plot else "",
     }
 
 

@@ -86,10 +86,15 @@ class CommitmentForm(forms.Form):
 
 
 class DatasetField(forms.ChoiceField):
-    """One of the data sets that are found here."""
+    """One of the data sets that are found here, or none where `nothing` says what that means."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(choices=lambda: [(name, name) for name in datasets.names()], **kwargs)
+    def __init__(self, *, nothing: str = "", **kwargs: Any) -> None:
+        none = [("", nothing)] if nothing else []
+        super().__init__(
+            choices=lambda: [*none, *((name, name) for name in datasets.names())],
+            required=not nothing,
+            **kwargs,
+        )
 
 
 class LockForm(forms.Form):

@@ -112,6 +112,13 @@ def test_clients_come_and_end(api, guard):
     assert "has, or had, a client of that name" in error["message"]
 
 
+def test_a_theft_asks_about_a_second_data_set(api, guard):
+    body = {"key_file": KEY_FILE, "dataset": "fashion-mnist", "attacks": ["other-images"]}
+    path = f"protections/{guard.id}/attacks"
+    assert api.post(path, {**body, "other_dataset": "mnist"}).json()["other_dataset"] == "mnist"
+    assert api.post(path, body).json()["other_dataset"] == ""
+
+
 def test_a_client_of_another_guard_is_not_found(api, guard, alice_actor):
     version = published_version(alice_actor, name="wren")
     other = finished_guard(alice_actor, version=version, key=OTHER)

@@ -17,7 +17,14 @@ from protection.services import (
 )
 from registry.services import commitment_create
 from spellmark.secrets import KeyFile
-from tests.factories import KEY, claimed, finished_protection, published_version
+from tests.factories import (
+    GUARD_KEY,
+    KEY,
+    claimed,
+    finished_guard,
+    finished_protection,
+    published_version,
+)
 
 RESULT = {
     "name": "random-keys",
@@ -68,6 +75,22 @@ def test_what_cannot_be_attacked_is_told(alice_actor, protection, changes, said)
         _attack(alice_actor, protection, **changes)
     assert refused.value.hint
     assert Job.objects.count() == before
+
+
+def test_only_thieves_of_guarded_answers_ask_about_a_second_data_set(alice_actor, protection):
+    with pytest.raises(ProtectionError, match="second data set"):
+        _attack(alice_actor, protection, other_dataset="mnist")
+    rehearsal = attacks_create(
+        actor=alice_actor,
+        protection=finished_guard(
+            alice_actor, version=published_version(alice_actor, name="finch")
+        ),
+        key=GUARD_KEY,
+        dataset="fashion-mnist",
+        other_dataset="mnist",
+        attacks=["other-images"],
+    )
+    assert (rehearsal.dataset, rehearsal.other_dataset) == ("fashion-mnist", "mnist")
 
 
 def test_an_unfinished_lock_is_not_attacked(alice_actor):

@@ -1,5 +1,7 @@
 """Runs against a guard's mark as a worker makes them, on copies that were really trained."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from spellmark.training.datasets import Split
 from spellmark.training.fit import Recipe, fit
 from spellmark.training.inference import predict_probabilities
 from spellmark.watermarks.dynamic import Guard
+from tasks import mark_run
 from tests.tasks.test_guard_jobs import measured
 from tests.tasks.test_verification_jobs import (
     CARD,
@@ -123,6 +126,22 @@ def test_without_a_match_no_client_is_named_nor_told_of(alice_actor, guard_and_k
     assert (run.verdict, run.client) == ("no match", "")
     header, _ = read(run_bundle(run).transcript)
     assert header["signs"].keys() == {""}
+
+
+def test_the_evidence_so_far_is_kept_once_a_second(
+    alice_actor, guard_and_key, tmp_path, monkeypatch
+):
+    guard, key = guard_and_key
+    copy, told, seconds = innocent(), [], iter(range(1000))
+    monkeypatch.setattr(
+        services, "run_grow", lambda *, run, growth: told.append((run.verdict, len(growth)))
+    )
+    # A third of a second an answer.
+    clock = SimpleNamespace(monotonic=lambda: 100 + next(seconds) / 3)
+    monkeypatch.setattr(mark_run, "time", clock)
+    run = ran(alice_actor, guard, key, suspect_of(alice_actor, copy, tmp_path), probes=10)
+    assert told == [("", 1), ("", 4), ("", 7), ("", 10)]
+    assert len(run.growth) == 10
 
 
 def test_a_lost_worker_asks_nothing_twice(alice_actor, guard_and_key, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from accounts.actors import Actor
@@ -72,6 +73,46 @@ def test_thefts_are_measured_and_the_key_erased(alice_actor: Actor, tmp_path: Pa
     lines = [line.text for line in rehearsal.job.lines.all()]
     assert any("soft-answers, small-resnet, 750 queries" in line for line in lines)
     assert key.secret.hex() not in str([*Rehearsal.objects.values(), lines])
+
+
+def test_copies_are_tested_as_in_a_dispute(alice_actor: Actor, tmp_path: Path, monkeypatch):
+    """All clients' keys are tried, at the strictest alpha that so few questions can show."""
+    rehearsal, key = _rehearsal(alice_actor, tmp_path, "soft-answers")
+    for name in ("shop", "app"):
+        factories.guard_client(alice_actor, rehearsal.protection, name=name, key=key)
+    monkeypatch.setattr(theft, "USUAL_QUESTIONS", 2)
+    whole, tried = theft.examine, []
+
+    def examined(answer, questions, rule, keys):
+        tried.append((len(questions), rule, keys))
+        return whole(answer, questions, rule, keys)
+
+    monkeypatch.setattr(theft, "examine", examined)
+    theft.run(Work(factories.claimed(rehearsal.job)))
+    ((asked, rule, keys),) = tried
+    assert (asked, rule.probes, rule.clients) == (2, 2, 3)
+    assert {name: key.client for name, key in keys.items()} == {n: n for n in ("", "shop", "app")}
+    assert 1e-6 < rule.smallest_p <= rule.alpha == 1e-3
+
+
+def test_a_thief_asks_about_other_images(alice_actor: Actor, tmp_path: Path):
+    chance = np.random.default_rng(3)
+    colours = {
+        f"{split}_{what}": values
+        for split in ("train", "test")
+        for what, values in (
+            ("images", chance.integers(0, 256, (300, 3, 9, 9), np.uint8)),
+            ("labels", np.arange(300) % 4),
+        )
+    }
+    np.savez(tmp_path / "colours.npz", **colours)
+    rehearsal, _ = _rehearsal(alice_actor, tmp_path, "other-images")
+    rehearsal.other_dataset = "colours"
+    rehearsal.save()
+    theft.run(Work(factories.claimed(rehearsal.job)))
+    rehearsal.refresh_from_db()
+    (told,) = rehearsal.results
+    assert (told["details"]["images"], told["queries"]) == ("another data set", 300)
 
 
 def test_a_lost_worker_leaves_what_it_had_done(alice_actor: Actor, tmp_path: Path, monkeypatch):

@@ -1,5 +1,6 @@
 import json
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -138,6 +139,30 @@ def test_a_guard_has_a_page(as_viewer, guard, address):
     assert address in text(as_viewer.get(reverse("web:job", args=[guard.job_id])))
 
 
+def test_the_lines_for_servers_know_whether_clients_have_keys_of_their_own(
+    as_bob, alice_actor, guard, address
+):
+    page = unescape(text(as_bob.get(address)))
+    for told in (
+        'GuardMiddleware, guard_file="guard-robin-v1.json")', '@guarded("guard-robin-v1.json")',
+        "guard_response(guard, response, payload)", "pb_utils.Tensor", "guard(probabilities)",
+    ):  # fmt: skip
+        assert told in page, told
+    assert "client_of" not in page
+    client = factories.guard_client(alice_actor, guard)
+    page = unescape(text(as_bob.get(address)))
+    for told in (
+        'guard_file="guard-robin-v1.json", client_of=client_of)',
+        '@guarded("guard-robin-v1.json", client_of=client_of)',
+        'guards = load_guards("guard-robin-v1.json")',
+        "guard_response(guards(client), response, payload)",
+        "guards(client)(probabilities)",
+    ):
+        assert told in page, told
+    client_end(actor=alice_actor, client=client)
+    assert "client_of" not in text(as_bob.get(address))
+
+
 def test_a_suspect_is_verified_against_it(as_bob, alice_actor, guard, address):
     factories.endpoint_suspect(alice_actor)
     run = f"{reverse('web:run-new')}?protection={guard.id}"
@@ -199,6 +224,7 @@ def test_a_key_is_rotated(as_bob, guard, address):
     factories.guard_done(successor)
     page = text(as_bob.get(address))
     assert "Until then both keys serve" in page
+    assert "Save this guard’s file anew" in page
     assert "Rotate the key" not in page
     assert address in text(as_bob.get(reverse("web:guard-page", args=[successor.id])))
 
@@ -232,11 +258,14 @@ def test_strangers_and_auditors_get_nowhere(
 def test_a_theft_is_rehearsed_and_its_outcome_shown(as_bob, guard, address):
     page = text(as_bob.get(address))
     assert "Nobody has copied this API for a try yet" in page
+    assert "made: collages, blends and noise" in page
     fields = {"kind": "attacks", "theft-key_file": upload(), "theft-dataset": "fashion-mnist",
-              "theft-budget": "quick",
+              "theft-other_dataset": "fashion-mnist", "theft-budget": "quick",
               "theft-attacks": ["soft-answers", "labels-only"]}  # fmt: skip
     response = as_bob.post(address, fields)
     rehearsal = Rehearsal.objects.get()
+    assert rehearsal.other_dataset == "fashion-mnist"
+    assert "others from fashion-mnist" in text(as_bob.get(address))
     assert response.url == reverse("web:job", args=[rehearsal.job_id])
     assert "Watch its job" in text(as_bob.get(address))
     assert f"{address}#rehearsal" in text(as_bob.get(response.url))

@@ -3,7 +3,9 @@ from django.urls import reverse
 
 from jobs.models import Job
 from jobs.services import job_fail, job_log, job_progress
+from spellmark.suspects.base import SuspectError
 from tests import factories
+from verification.services import run_fail, run_grow
 
 HTMX = {"HX-Request": "true"}
 
@@ -32,6 +34,27 @@ def test_a_running_job_is_polled_and_shows_how_far_it_is(as_alice, job):
     assert 'value="0.370"' in page
     assert f'hx-get="{progress(job)}"' in page
     assert "<html" not in page
+
+
+def test_the_evidence_grows_while_a_guards_run_asks(as_alice, alice_actor):
+    guard = factories.finished_guard(alice_actor)
+    run = factories.queued_run(
+        alice_actor, protection=guard, key=factories.GUARD_KEY, method="dynamic-watermark"
+    )
+    job = factories.claimed(run.job)
+    assert "<svg" not in text(as_alice.get(progress(job), headers=HTMX))
+    run_grow(run=run, growth=[0.2, 1.5])
+    for address in (progress(job), reverse("web:run", args=[run.id])):
+        page = text(as_alice.get(address, headers=HTMX))
+        assert page.count("<svg") == 1
+        assert "After 2 answers the evidence stands at 1 in 32" in page
+        assert "not reached" not in page
+    run.refresh_from_db()
+    error = SuspectError("It broke off.", kind="server-error", hint="Try again later.")
+    run_fail(run=run, job=job, error=error)
+    run_grow(run=run, growth=[0.2, 1.5, 3.0])
+    run.refresh_from_db()
+    assert run.growth is None
 
 
 def test_the_page_is_drawn_anew_when_the_job_is_over(as_alice, job):

@@ -3,14 +3,25 @@
 import numpy as np
 import numpy.typing as npt
 
+from protection.guards import opened_guard
 from protection.models import Protection
 from registry import storage
+from spellmark.secrets import KeyFile
 from spellmark.training import weights
 from spellmark.training.inference import predict_probabilities
 from spellmark.watermarks.dynamic.examine import Questions, choose_questions
 from spellmark.watermarks.dynamic.guard import Thresholds
 from spellmark.watermarks.dynamic.mark_key import MarkKey
 from tasks.lock import model_path
+
+
+def keys_of(guard: Protection, file: KeyFile, count: int) -> dict[str, MarkKey]:
+    """So many keys of the guard: its own, and those of its clients in the order they came."""
+    clients = guard.clients.order_by("created_at").values_list("name", "binding")
+    return {
+        name: opened_guard(guard, file, client=name, client_binding=binding)
+        for name, binding in (("", ""), *clients[: count - 1])
+    }
 
 
 def questions_of(

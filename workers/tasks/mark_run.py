@@ -1,21 +1,25 @@
 """A run against a guard's mark: one input a request, until enough is known."""
 
+import time
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from jobs.sealing import unseal
-from protection.guards import opened_guard
 from spellmark.evidence import conduct
 from spellmark.evidence.keyed_probes import Slots, as_it_is
+from spellmark.evidence.mark_evidence import Question
 from spellmark.evidence.mark_replay import MarkDisclosure, hear, replay
 from spellmark.evidence.mark_rule import MarkRule, MarkRun
+from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.verdicts import MATCH
 from spellmark.secrets import KeyFile, permutation, subkey
 from spellmark.training.datasets import Split
 from spellmark.watermarks.dynamic.examine import Questions, signs_of
 from spellmark.watermarks.dynamic.mark_key import MarkKey
 from tasks.lock import data_for
-from tasks.mark_questions import questions_of
+from tasks.mark_questions import keys_of, questions_of
 from tasks.record import ask
 from tasks.work import Work
 from verification import services
@@ -23,12 +27,15 @@ from verification.models import Run
 
 # The owner's model answers so many images, of which the questions are chosen.
 POOL = 5000
+# How often the run's page gets to know of the evidence so far, at the most.
+GROWTH_SECONDS = 1.0
 
 
 def verify(run: Run, rule: MarkRule, work: Work) -> None:
     """Ask the suspect, test its answers, write the verdict."""
     sealed = unseal(work.job)
-    keys = _keys(run, rule, KeyFile.loads(sealed["key"]))
+    # The clients that there were when the rule was fixed.
+    keys = keys_of(run.protection, KeyFile.loads(sealed["key"]), rule.clients)
     asked = _questions(run, rule, keys[""])
     questions = conduct.Questions(
         probes=Split(asked.images, _best_classes(asked)),
@@ -40,9 +47,8 @@ def verify(run: Run, rule: MarkRule, work: Work) -> None:
     signs = {client: signs_of(key) for client, key in keys.items()}
     so_far = MarkRun(rule, signs)
     exchanges, described = ask(
-        run, work, sealed["headers"], questions,
-        enough=lambda exchange: hear(so_far, asked.asked, exchange),
-    )  # fmt: skip
+        run, work, sealed["headers"], questions, enough=_Listener(run, so_far, asked.asked)
+    )
     # Of the other clients nothing is told, for their marks are in use; without a match, of none.
     decision = so_far.decide()
     fits = decision.client if decision.verdict == MATCH else ""
@@ -57,15 +63,20 @@ def verify(run: Run, rule: MarkRule, work: Work) -> None:
     )
 
 
-def _keys(run: Run, rule: MarkRule, file: KeyFile) -> dict[str, MarkKey]:
-    """The guard's key, and those of the clients that there were when the rule was fixed."""
-    guard = run.protection
-    assert guard is not None
-    clients = guard.clients.order_by("created_at").values_list("name", "binding")
-    return {
-        name: opened_guard(guard, file, client=name, client_binding=binding)
-        for name, binding in (("", ""), *clients[: rule.clients - 1])
-    }
+class _Listener:
+    """Hears every answer, says whether enough is known, and keeps the evidence so far."""
+
+    def __init__(self, run: Run, so_far: MarkRun, asked: Sequence[Question]) -> None:
+        self._run, self._so_far, self._asked = run, so_far, asked
+        self._kept = 0.0
+
+    def __call__(self, exchange: Exchange) -> bool:
+        is_enough = hear(self._so_far, self._asked, exchange)
+        now = time.monotonic()
+        if now - self._kept >= GROWTH_SECONDS:
+            self._kept = now
+            services.run_grow(run=self._run, growth=self._so_far.growth)
+        return is_enough
 
 
 def _questions(run: Run, rule: MarkRule, key: MarkKey) -> Questions:

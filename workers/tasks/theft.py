@@ -12,17 +12,15 @@ from spellmark.attacks.extract.api import guarded
 from spellmark.attacks.extract.result import Examine, TheftResult
 from spellmark.attacks.extract.suite import run_suite
 from spellmark.secrets import KeyFile
-from spellmark.training import weights
+from spellmark.training import datasets, weights
 from spellmark.watermarks.dynamic import Guard
-from spellmark.watermarks.dynamic.examine import examine, rule_for
+from spellmark.watermarks.dynamic.examine import examine
 from tasks.lock import data_for, model_path
-from tasks.mark_questions import questions_of, thresholds_of
+from tasks.mark_questions import keys_of, questions_of, thresholds_of
 from tasks.rehearsing import rehearse, thiefs_images
 from tasks.work import Work
+from verification.services import USUAL_QUESTIONS, rule_for
 
-# As in a dispute.
-ALPHA = 1e-6
-QUESTIONS = 256
 # A client of the same API: who asks as two clients can average their answers.
 ACCOMPLICE = "an accomplice of the thief"
 
@@ -55,10 +53,16 @@ def _suite(work: Work, rehearsal: Rehearsal, folder: Path) -> Callable[..., list
     # The owner's test asks about other images than those on which copies are measured.
     half = len(data.test) // 2
     seed = hashlib.sha256(rehearsal.id.bytes).digest()
-    questions = questions_of(protection, key, data.test.images[half:], seed=seed, wanted=QUESTIONS)
-    rule = rule_for(key.parameters, alpha=ALPHA, probes=len(questions))
-    test: Examine = partial(examine, questions=questions, rule=rule, keys={"": key})
+    questions = questions_of(
+        protection, key, data.test.images[half:], seed=seed, wanted=USUAL_QUESTIONS
+    )
+    # As in a dispute: the usual rule, and every client's key is tried.
+    rule = rule_for(protection, probes=len(questions))
+    keys = keys_of(protection, file, rule.clients)
+    name = rehearsal.other_dataset
+    others = datasets.load(name).train.images if name else None
+    test: Examine = partial(examine, questions=questions, rule=rule, keys=keys)
     return partial(
         run_suite, api, card, thiefs_images(work, data), data.test[:half], test,
-        other_api=other, folder=folder,
+        other_api=other, other_images=others, folder=folder,
     )  # fmt: skip

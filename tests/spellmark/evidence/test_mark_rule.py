@@ -144,6 +144,13 @@ def test_rounded_and_short_answers_still_tell(reference, degrade):
     assert run(reference, copy).verdict == MATCH
 
 
+def test_no_match_says_what_a_copy_made_from_labels_would_carry(reference, innocent):
+    channel = MarkRule(classes=CLASSES, strength=50, probes=60, label_margin=50)
+    told = [run(reference, innocent, rule) for rule in (RULE, channel)]
+    assert [decision.verdict for decision in told] == [NO_MATCH, NO_MATCH]
+    assert ["labels alone" in decision.reason for decision in told] == [True, False]
+
+
 def test_labels_alone_are_inconclusive(reference):
     copy = np.eye(CLASSES)[reference.argmax(1)]
     decision = run(reference, copy)

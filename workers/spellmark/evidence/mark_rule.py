@@ -200,6 +200,11 @@ class MarkRun:
         """Whether the evidence has crossed its line, so that no more questions are needed."""
         return bool(self._growth) and self._growth[-1] >= self.rule.line
 
+    @property
+    def growth(self) -> tuple[float, ...]:
+        """The evidence after each answer so far, as MarkOutcome tells it."""
+        return tuple(round(value, 4) for value in self._growth)
+
     def add(self, question: Question, answer: Answer) -> None:
         """Take one more answer: non-negative numbers, of a sum of at most one."""
         best = self._evidence.add(question, answer)
@@ -258,7 +263,7 @@ class MarkRun:
             access=str(self._evidence.access),
             has_tails=self._evidence.access.has_tails,
             classes_seen=len(self._seen),
-            growth=tuple(round(value, 4) for value in self._growth),
+            growth=self.growth,
         )
 
 
@@ -284,7 +289,8 @@ def _verdict(rule: MarkRule, outcome: MarkOutcome) -> tuple[str, str]:
             else "the guard changes no label, so a copy made from labels carries no mark."
         )
         return INCONCLUSIVE, f"The suspect shows {outcome.access}: {channel}"
+    unseen = "" if rule.label_margin else " A copy made from labels alone would carry no mark."
     return NO_MATCH, (
         f"The answers lean as the key says no better than chance may: p = {outcome.p_value:.2g}, "
-        f"above alpha = {rule.alpha:g}. The suspect shows {outcome.access}."
+        f"above alpha = {rule.alpha:g}. The suspect shows {outcome.access}.{unseen}"
     )

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from spellmark.secrets import KeyFile, KeyFileError
-from spellmark.watermarks.dynamic import DynamicMarkError, GuardFile, Guards, MarkKey, load_guard
+from spellmark.watermarks.dynamic import (
+    DynamicMarkError,
+    GuardFile,
+    Guards,
+    MarkKey,
+    guard_file,
+    load_guard,
+)
 from spellmark.watermarks.dynamic.guard_file import GuardFileError
 from tests.spellmark.watermarks.dynamic.mark_samples import (
     answers_of,
@@ -124,3 +131,24 @@ def test_a_key_of_other_days_is_told_and_used(caplog):
     guards = Guards(guard_file_of(more={"valid_until": today - timedelta(days=2)}))
     assert "not meant for today" in caplog.text
     assert (guards()(answers_of(9)) != answers_of(9)).any()
+
+
+def test_a_server_that_runs_on_is_told_once_a_day_that_its_key_has_ended(caplog, monkeypatch):
+    now = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None) -> datetime:
+            return now
+
+    monkeypatch.setattr(guard_file, "datetime", Clock)
+    clients = {"acme": b"drawn"}
+    guards = Guards(guard_file_of(more={"clients": clients, "valid_until": now.date()}))
+    guards("acme")
+    assert not caplog.records
+    for day in (1, 2):
+        now = datetime(2026, 2, day, tzinfo=UTC)
+        for client in ("", "acme", ""):
+            assert guards(client)(answers_of(9)).shape == (9, 5)
+        assert len(caplog.records) == day
+    assert "not meant for today" in caplog.text

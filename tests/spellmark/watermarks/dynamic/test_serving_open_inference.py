@@ -81,6 +81,10 @@ def test_v1_predictions_are_marked():
         {"error": "no such model"},
         {"outputs": [LABELS]},
         {"predictions": [1, 2, 3]},
+        # Five classes: a shape, labels, counts, times, one probability.
+        {"shape": [5, 3, 224, 224, 1], "labels": [4.0, 0.0, 1.0, 2.0, 3.0]},
+        {"took": 12.5, "of": 20, "label": "cat", "score": 0.9},
+        {"boxes": [[1.5, 2.5, 3.5, 4.5]]},
     ],
 )
 def test_what_holds_no_probabilities_is_left_alone(response):
@@ -107,12 +111,29 @@ def test_what_holds_no_probabilities_is_left_alone(response):
         [{"label": "cat", "score": 0.9}, {"label": "dog", "score": 0.1}],
         {"outputs": [tensor(ANSWERS.tolist())], "raw": {"cat": 0.9, "dog": 0.1}},
         {"predictions": ANSWERS.tolist(), "more": [[0.5, 0.5]]},
+        # Probabilities in other clothes: logits, log-probabilities, percentages, by class or not.
+        {"logits": [[3.1, -0.2, 1.5, 2.25, -4.0]]},
+        {"logits": [3.0, -2.0, 1.0, 2.5, -4.0], "label": "cat"},
+        {"logprobs": np.log(ANSWERS[0] + 1e-9).tolist()},
+        {"percent": {"cat": 93.1, "dog": 4.0, "cow": 2.0, "owl": 0, "fox": 1}},
+        {"label": "cat", "cat": 93.1, "dog": 4.0, "cow": 2.0, "owl": 0, "fox": 1},
+        {"predictions": ANSWERS.tolist(), "logits": np.log(ANSWERS + 1e-9)},
+        {"outputs": [tensor(ANSWERS.tolist()), tensor(np.log(ANSWERS + 1e-9).tolist(), "STRING")]},
     ],
 )
 def test_what_it_cannot_mark_is_refused(response):
     with pytest.raises(DynamicMarkError) as caught:
         guard_outputs(guard_of(), response)
     assert caught.value.hint
+
+
+def test_of_two_classes_one_share_tells_both():
+    guard = guard_of(classes=2, cells=1)
+    for answer in (0.93, {"label": "cat", "score": 0.93}, [{"score": 0.93}], {"logits": [2.5, -1]}):
+        with pytest.raises(DynamicMarkError, match="may tell probabilities"):
+            guard_outputs(guard, answer)
+    for answer in ({"label": "cat", "version": 1.5}, {"shape": [1, 2], "labels": [0, 1]}, [1, 0]):
+        assert guard_outputs(guard, answer) is answer
 
 
 def test_the_output_to_mark_can_be_named():
@@ -129,3 +150,11 @@ def test_objects_are_changed_in_place():
     response = SimpleNamespace(outputs=[output, SimpleNamespace(**LABELS)])
     assert guard_response(guard_of(), response) is response
     assert output.data == guard_of()(ANSWERS).ravel().tolist()
+
+
+def test_objects_with_other_outputs_that_may_tell_probabilities_are_refused():
+    logits = SimpleNamespace(**tensor(np.log(ANSWERS + 1e-9), "STRING", name="logits"))
+    response = SimpleNamespace(outputs=[SimpleNamespace(**tensor(ANSWERS)), logits])
+    with pytest.raises(DynamicMarkError, match="may tell probabilities"):
+        guard_response(guard_of(), response)
+    guard_response(guard_of(), response, output="probabilities")

@@ -7,7 +7,7 @@ formulas are not public to us; the mechanism and its tests are described in
 """
 
 from spellmark.watermarks.dynamic.guard import Guard
-from spellmark.watermarks.dynamic.guard_file import GuardFile, Guards, load_guard
+from spellmark.watermarks.dynamic.guard_file import GuardFile, Guards, load_guard, load_guards
 from spellmark.watermarks.dynamic.mark_key import MarkKey
 from spellmark.watermarks.dynamic.parameters import SCHEME, DynamicMarkError, MarkParameters
 
@@ -20,4 +20,5 @@ __all__ = [
     "MarkKey",
     "MarkParameters",
     "load_guard",
+    "load_guards",
 ]

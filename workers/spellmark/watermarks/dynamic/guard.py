@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spellmark.watermarks.dynamic.kernels import compiled
+from spellmark.watermarks.dynamic.kernels import compiled, keep_largest, two_best
 from spellmark.watermarks.dynamic.mark_key import MarkKey
 from spellmark.watermarks.dynamic.parameters import DynamicMarkError
 
@@ -55,6 +55,10 @@ class Guard:
         self._strength = key.parameters.strength / 1000
         self._unit = 0.0 if decimals is None else 10.0**-decimals
         self._find_tops, self._mark = compiled()
+        is_short = top_k is not None and top_k < self.classes
+        self._keep = keep_largest() if is_short else None
+        if key.parameters.label_margin:
+            two_best()  # compiles it
 
     def __call__(
         self, probabilities: Probabilities | Sequence[Any], inputs: npt.NDArray[Any] | None = None
@@ -160,10 +164,9 @@ class Guard:
         return answers
 
     def _shortened(self, answers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        if self.top_k is not None and self.top_k < self.classes:
-            order = np.argsort(-answers, axis=1, kind="stable")
-            answers = answers.copy()
-            np.put_along_axis(answers, order[:, self.top_k :], 0, axis=1)
+        if self._keep is not None:
+            whole, answers = answers, np.empty_like(answers)
+            self._keep(whole, self.top_k, answers)
         return answers if self.decimals is None else np.round(answers, self.decimals)
 
 
@@ -202,10 +205,11 @@ def close_pairs(
     answers: npt.NDArray[np.float64], label_margin: int
 ) -> Sequence[tuple[int, int, int]]:
     """Number, best and second class of the answers within the label channel's margin."""
-    order = np.argsort(-answers, axis=1, kind="stable")[:, :2]
-    best, second = np.take_along_axis(answers, order, 1).T
+    pairs = np.empty((len(answers), 2), np.int64)
+    two_best()(answers, pairs)
+    best, second = np.take_along_axis(answers, pairs, 1).T
     close = second > best * np.exp(-label_margin / 100)
-    return [(int(n), int(order[n, 0]), int(order[n, 1])) for n in np.flatnonzero(close)]
+    return [(int(n), int(pairs[n, 0]), int(pairs[n, 1])) for n in np.flatnonzero(close)]
 
 
 def _projected(key: MarkKey, inputs: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -149,21 +149,33 @@ class GuardFile:
 
 
 class Guards:
-    """The guards of one file: `guards(client)`. Each is made once."""
+    """The guards of one file: `guards(client)`. Each is made once.
+
+    A server may run for months: once a day the log is told if the key is not meant for that day.
+    """
 
     def __init__(self, file: GuardFile) -> None:
+        self._file, self._checked = file, date.min
         self._clients = frozenset(file.clients)
         self._guard = lru_cache(maxsize=None)(file.guard)
         # A wrong file stops the server when it starts, not at the first answer.
         self.cells = self._guard("").cells
-        if not file.is_valid_on(datetime.now(UTC).date()):
-            # A service that stands still helps nobody, and the mark can still be told.
-            logger.warning("The guard's key is not meant for today. Make a new guard file.")
+        self._check_day()
 
     def __call__(self, client: str = "") -> Guard:
         """The guard of a client; of everybody else where the name is not in the file."""
+        self._check_day()
         # Callers choose their names, so only those of the file may fill the cache.
         return self._guard(client if client in self._clients else "")
+
+    def _check_day(self) -> None:
+        today = datetime.now(UTC).date()
+        if today == self._checked:
+            return
+        self._checked = today
+        if not self._file.is_valid_on(today):
+            # A service that stands still helps nobody, and the mark can still be told.
+            logger.warning("The guard's key is not meant for today. Make a new guard file.")
 
 
 def load_guards(file: str | Path | GuardFile | Guards) -> Guards:

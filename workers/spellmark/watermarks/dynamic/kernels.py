@@ -27,14 +27,44 @@ def compiled() -> tuple[Callable[..., Any], Callable[..., Any]]:
     """
     import numba
 
-    kinds = numba.float64[:, ::1], numba.int8[:, ::1], numba.int64[::1]
-    answers, signs, best = kinds
-    jit = numba.njit(nogil=True)
-    tops, mark = jit(_tops), jit(_mark)
-    # Compiled now, so that the first answer does not wait for it.
-    tops.compile((answers, numba.float64, best))
-    mark.compile((answers, signs, best, numba.float64, answers))
-    return tops, mark
+    answers, number = numba.float64[:, ::1], numba.float64
+    signs, best = numba.int8[:, ::1], numba.int64[::1]
+    return (
+        _ready(_tops, answers, number, best),
+        _ready(_mark, answers, signs, best, number, answers),
+    )
+
+
+@cache
+def keep_largest() -> Callable[..., Any]:
+    """`keep(answers, count, out)`: writes the `count` largest of each row, 1 to K, and zeros.
+
+    Of equal ones the first are kept.
+    """
+    import numba
+
+    answers = numba.float64[:, ::1]
+    return _ready(_keep, answers, numba.int64, answers)
+
+
+@cache
+def two_best() -> Callable[..., Any]:
+    """`pairs(answers, out)`: writes the best class and the second of each row, int64 (n, 2).
+
+    Of equal ones the first comes first. There are two classes at least.
+    """
+    import numba
+
+    return _ready(_pairs, numba.float64[:, ::1], numba.int64[:, ::1])
+
+
+def _ready(function: Callable[..., Any], *kinds: Any) -> Callable[..., Any]:
+    """Compiled now, so that the first answer does not wait for it."""
+    import numba
+
+    made: Callable[..., Any] = numba.njit(nogil=True)(function)
+    made.compile(kinds)  # type: ignore[attr-defined]
+    return made
 
 
 def _tops(answers: Answers, tolerance: float, out: npt.NDArray[np.int64]) -> bool:
@@ -88,3 +118,56 @@ def _mark(
         if best != top:
             for j in range(classes):
                 out[n, j] = answers[n, j]
+
+
+def _keep(answers: Answers, count: int, out: Answers) -> None:
+    classes = answers.shape[1]
+    for n in range(answers.shape[0]):
+        # Hoare's quickselect of the least one that is kept; NumPy's takes seconds to compile.
+        for j in range(classes):
+            out[n, j] = answers[n, j]
+        low, high = 0, classes - 1
+        while low < high:
+            pivot = out[n, (low + high) // 2]
+            i, j = low, high
+            while i <= j:
+                while out[n, i] > pivot:
+                    i += 1
+                while out[n, j] < pivot:
+                    j -= 1
+                if i <= j:
+                    out[n, i], out[n, j] = out[n, j], out[n, i]
+                    i += 1
+                    j -= 1
+            if count - 1 <= j:
+                high = j
+            elif count - 1 >= i:
+                low = i
+            else:
+                break
+        least = out[n, count - 1]
+        # As many as are left for those that are equal to it.
+        left = count
+        for j in range(classes):
+            if answers[n, j] > least:
+                left -= 1
+        for j in range(classes):
+            value = answers[n, j]
+            out[n, j] = 0.0
+            if value > least:
+                out[n, j] = value
+            elif value == least and left > 0:
+                out[n, j] = value
+                left -= 1
+
+
+def _pairs(answers: Answers, out: npt.NDArray[np.int64]) -> None:
+    for n in range(answers.shape[0]):
+        best, second = 0, -1
+        for j in range(1, answers.shape[1]):
+            value = answers[n, j]
+            if value > answers[n, best]:
+                best, second = j, best
+            elif second < 0 or value > answers[n, second]:
+                second = j
+        out[n, 0], out[n, 1] = best, second

@@ -1,6 +1,6 @@
 """Where the probabilities stand in the JSON of a prediction API."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from spellmark.watermarks.dynamic.parameters import DynamicMarkError
 # same object where there was nothing to mark.
 Mark = Callable[[Guard, Any, Any], Any]
 
-# One alone may be a time, or the best class's probability.
+# One alone may be a time, or the best class's probability among several.
 _LEAST_SHARES = 2
 
 
@@ -41,30 +41,40 @@ def at(
     return mark
 
 
-def refuse_unread(rest: Any) -> None:
-    """Refuse what is left of an answer where it may hold probabilities that nobody marked.
+def refuse_unread(rest: Any, classes: int) -> None:
+    """Refuse what is left of an answer where it may tell probabilities that nobody marked.
 
-    Two numbers strictly between nought and one are taken for some. Raises DynamicMarkError.
+    So do two numbers strictly between nought and one, and of two classes one alone, for it tells
+    both; and as many numbers as there are classes in one list or mapping, not all of them whole:
+    logits, log-probabilities or percentages. Raises DynamicMarkError.
     """
-    if _shares(rest) >= _LEAST_SHARES:
-        raise DynamicMarkError(
-            "The answer holds numbers between 0 and 1 where the guard does not look for "
-            "probabilities.",
-            hint="Say where they stand: mark=at(…), or output=… where the others are harmless.",
-        )
+    enough, shares = (1 if classes == 2 else _LEAST_SHARES), 0
+    for row in _rows([rest]):
+        told = [one for one in row if _is_number(one)]
+        shares += sum(0 < one < 1 for one in told)
+        # Shapes and labels are whole.
+        if shares >= enough or (len(told) == classes and any(one % 1 for one in told)):
+            raise DynamicMarkError(
+                "The answer holds numbers that may tell probabilities, where the guard does not "
+                "look for them.",
+                hint="Say where they stand: mark=at(…), or output=… where the others are harmless.",
+            )
 
 
-def _shares(value: Any) -> int:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _rows(value: Any) -> Iterator[Sequence[Any]]:
+    """Each list in it, however deep; of a mapping the values."""
     if isinstance(value, Mapping):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        return int(isinstance(value, float) and 0 < value < 1)
-    found = 0
-    for part in value:
-        found += _shares(part)
-        if found >= _LEAST_SHARES:
-            break
-    return found
+        value = list(value.values())
+    elif isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        yield value
+        for part in value:
+            yield from _rows(part)
 
 
 def numbers(values: Any, what: str) -> npt.NDArray[np.float64]:

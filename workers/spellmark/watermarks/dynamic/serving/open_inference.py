@@ -1,14 +1,16 @@
 """Answers of the Open Inference Protocol V2, and of V1: KServe, MLServer, Triton, TF Serving.
 
-Each of these lines marks every answer; `guard` is `load_guard("guard.json")`, made once.
+Each of these lines marks every answer; `guard` is `load_guard("guard.json")`, made once, or
+`guards(client)` of `guards = load_guards("guard.json")` where clients have keys of their own.
 
-KServe, in a `kserve.Model` of one's own:
-
-    def postprocess(self, result, *_): return guard_response(guard, result)
-
-MLServer, the last line of `predict` in an `mlserver.MLModel` of one's own:
+KServe and MLServer, the last line of `predict` in a `kserve.Model` or `mlserver.MLModel` of one's
+own:
 
     return guard_response(guard, response, payload)
+
+KServe, where another server predicts, for guards with one cell: `postprocess` sees no request.
+
+    def postprocess(self, result, *_): return guard_response(guard, result)
 
 Triton, in `execute` of its Python backend, where the output tensor is made:
 
@@ -39,23 +41,26 @@ def guard_outputs(
     of floating-point numbers has to hold probabilities, of shape [n, classes]: one that the guard
     does not understand may give away what it hides. output: the only one to mark, where the others
     are known to be harmless. V1: `predictions` are rows of probabilities. Whatever else the answer
-    holds must not look like probabilities.
+    holds must not look as if it told probabilities: see `refuse_unread`.
     request: the request in the same version, read by guards with cells.
 
     Raises DynamicMarkError.
     """
     if not isinstance(response, Mapping):
-        refuse_unread(response)
+        refuse_unread(response, guard.classes)
         return response
     if "predictions" in response:
-        refuse_unread([part for name, part in response.items() if name != "predictions"])
+        refuse_unread(_beside(response, "predictions"), guard.classes)
         return _with_predictions(guard, response, request)
     outputs = response.get("outputs")
     if not isinstance(outputs, list) or not any(map(_is_answer, outputs)):
-        refuse_unread(response)
+        refuse_unread(response, guard.classes)
         return response
-    refuse_unread([part for name, part in response.items() if name != "outputs"])
     meant = [_is_meant(tensor, output) for tensor in outputs]
+    rest = _beside(response, "outputs")
+    if output is None:
+        rest += [tensor for tensor, is_meant in zip(outputs, meant, strict=True) if not is_meant]
+    refuse_unread(rest, guard.classes)
     if not any(meant):
         return response
     inputs = _inputs(guard, request)
@@ -82,6 +87,8 @@ def guard_response(
         described = _described(tensor)
         if _is_meant(described, output):
             _set(tensor, _marked(guard, described, inputs))
+        elif output is None:
+            refuse_unread(described, guard.classes)
     return response
 
 
@@ -93,6 +100,11 @@ def _with_predictions(guard: Guard, response: Mapping[str, Any], request: Any) -
     if guard.cells > 1 and isinstance(request, Mapping):
         inputs = numbers(request.get("instances"), "request's instances")
     return {**response, "predictions": guard(rows, inputs).tolist()}
+
+
+def _beside(response: Mapping[str, Any], name: str) -> list[Any]:
+    """What else the answer holds."""
+    return [part for other, part in response.items() if other != name]
 
 
 def _is_answer(tensor: Any) -> bool:
