@@ -39,7 +39,14 @@ from spellmark.evidence.verdicts import INDICATIVE
 from verification.methods import limits
 from verification.models import Run, Suspect
 from verification.references import card_of_version, check_unchanged, fewest_of_a_kind, pool_of
-from verification.services import RUN_JOB, VerificationError, committed, run_exchanges, tried
+from verification.services import (
+    RUN_JOB,
+    VerificationError,
+    committed,
+    rested_on,
+    run_exchanges,
+    tried,
+)
 
 SCHEME = "fingerprint/v1"
 USUAL_FINGERPRINT_PROBES = 400
@@ -143,8 +150,12 @@ def fingerprint_run_finish(
     suspect_description: Mapping[str, Any],
 ) -> None:
     """Write the verdict, its transcript and its certificate, and end the job."""
-    exchanges, outcome = run_exchanges(run), decision.outcome
-    header = {**fingerprint_header(run, suspect_description), **disclosure.as_dict()}
+    exchanges, outcome, counts = run_exchanges(run), decision.outcome, tried(run)
+    header = {
+        **fingerprint_header(run, suspect_description),
+        "tries": counts,
+        **disclosure.as_dict(),
+    }
     transcript_sha256 = storage.put(transcript.write(header, exchanges))
 
     def record() -> None:
@@ -163,7 +174,12 @@ def fingerprint_run_finish(
                 run,
                 exchanges,
                 suspect_description,
-                fingerprint_told.certified(FingerprintRule(**run.rule), outcome, disclosure.pool),
+                {
+                    **counts,
+                    **fingerprint_told.certified(
+                        FingerprintRule(**run.rule), outcome, disclosure.pool
+                    ),
+                },
             ),
         ).id
         run.save()
@@ -265,7 +281,7 @@ def _statement(
         suspect=dict(suspect_description),
         method=run.method,
         scheme=run.protection.commitment.scheme if run.protection else SCHEME,
-        parameters={**tried(run), "dataset": run.dataset, **told},
+        parameters={**rested_on(run), "dataset": run.dataset, **told},
         evidence_class=INDICATIVE,
         statistic=run.score,
         p_value=run.p_value,

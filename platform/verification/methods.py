@@ -24,7 +24,8 @@ _WHO_VOUCHES = (
     "registry drew after the commitment, so the key was not searched for. An owner who commits to "
     "many keys, protects under one of them again and again, or repeats runs, and claims with the "
     "best result, must be held to p times the number of tries (the certificate counts them as "
-    "ownerCommitments, protectionsOfKey and earlierRuns).",
+    "ownerCommitments, protectionsOfKey and earlierRuns, the last of this owner’s runs of every "
+    "kind).",
 )
 _ENDPOINT = "An endpoint can change between two runs; the transcript binds what it answered then."
 _LEAD = (

@@ -373,9 +373,9 @@ def run_finish(
 
     pool: what asking the null pool came to; of trigger watermarks alone.
     """
-    exchanges, outcome = run_exchanges(run), decision.outcome
-    body = transcript.write(_header(run, disclosure, suspect_description), exchanges)
-    transcript_sha256 = storage.put(body)
+    exchanges, outcome, counts = run_exchanges(run), decision.outcome, tried(run)
+    header = _header(run, disclosure, suspect_description) | {"tries": counts}
+    transcript_sha256 = storage.put(transcript.write(header, exchanges))
     levels = {exchange.level for exchange in exchanges if exchange.level}
 
     def record() -> None:
@@ -392,7 +392,7 @@ def run_finish(
             organisation_id=run.organisation_id,
             kind="verdict",
             title=f"{run.suspect}: {run.verdict}",
-            statement=_statement(run, run_rule(run), exchanges, suspect_description),
+            statement=_statement(run, run_rule(run), exchanges, suspect_description, counts),
         ).id
         run.save()
 
@@ -486,6 +486,7 @@ def _statement(
     rule: Rule,
     exchanges: Sequence[transcript.Exchange],
     suspect_description: Mapping[str, Any],
+    counts: Mapping[str, int],
 ) -> Verdict:
     assert run.protection is not None
     assert run.finished_at is not None
@@ -497,7 +498,8 @@ def _statement(
         method=run.method,
         scheme=commitment.scheme,
         parameters={
-            **tried(run),
+            **rested_on(run),
+            **counts,
             "classes": rule.classes,
             "minimumProbes": rule.minimum_probes,
             "answeredProbes": run.answered_probes,
@@ -524,24 +526,35 @@ def _statement(
     )
 
 
-def tried(run: Run) -> dict[str, Any]:
-    """The commitment that a run rests on, and how often its owner could have tried for a result.
+def tried(run: Run) -> dict[str, int]:
+    """How often the run's owner could have tried for a result (see Tries).
 
-    A run that rests on none counts the runs of its version before it.
+    All runs of the organisation count: a model that was registered again, or another key, makes
+    nobody a beginner.
     """
+    earlier = Run.objects.filter(
+        organisation=run.organisation_id, created_at__lt=run.created_at
+    ).count()
     if run.protection is None:
-        assert run.version is not None
-        return {"earlierRuns": run.version.runs.filter(created_at__lt=run.created_at).count()}
+        return {"earlierRuns": earlier}
+    return {
+        "ownerCommitments": Commitment.objects.filter(
+            version__model__organisation=run.organisation_id
+        ).count(),
+        "protectionsOfKey": run.protection.commitment.protections.count(),
+        "earlierRuns": earlier,
+    }
+
+
+def rested_on(run: Run) -> dict[str, Any]:
+    """The commitment that a run rests on, as certificates name it; nothing without one."""
+    if run.protection is None:
+        return {}
     commitment = run.protection.commitment
     return {
         **commitment.parameters,
         "commitment": commitment.digest,
         "binding": commitment.binding,
-        "ownerCommitments": Commitment.objects.filter(
-            version__model__organisation=run.organisation_id
-        ).count(),
-        "protectionsOfKey": commitment.protections.count(),
-        "earlierRuns": run.protection.runs.filter(created_at__lt=run.created_at).count(),
     }
 
 

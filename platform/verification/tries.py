@@ -10,7 +10,8 @@ class Tries:
     """How often an owner could have tried for a result, by when it was signed.
 
     keys: that the organisation committed to. protections: made under this key. earlier: runs of
-    this protection before, whatever came of them and whichever suspect they asked.
+    the organisation before, under whichever key, of whichever version, by whichever method, against
+    whichever suspect, and whatever came of them.
     """
 
     keys: int
@@ -28,7 +29,7 @@ class Tries:
 
     @property
     def count(self) -> int:
-        """By what a p-value has to be multiplied if the best of all was picked."""
+        """By what a p-value has to be multiplied at most if the best of all was picked."""
         return self.keys * self.protections * (self.earlier + 1)
 
     def __str__(self) -> str:
@@ -39,6 +40,6 @@ class Tries:
             parts.append(f"{self.protections:,} protections under this key")
         if self.earlier:
             parts.append(
-                f"{self.earlier:,} earlier run{'s' if self.earlier > 1 else ''} of this one"
+                f"{self.earlier:,} earlier run{'s' if self.earlier > 1 else ''} of this owner"
             )
         return ", ".join(parts) or "the first"

@@ -9,6 +9,8 @@ from django.db import IntegrityError
 
 from accounts.actors import ForbiddenError
 from ledger.selectors import trust
+from registry import storage
+from registry.services import file_upload, version_create, version_publish
 from spellmark.certificates.verify import verify_files
 from spellmark.evidence.fingerprint_rule import FingerprintRuleError
 from spellmark.evidence.null_pool import (
@@ -195,9 +197,15 @@ def test_certificate_and_page_tell_the_same_of_the_pool(alice_actor, finished, i
     assert told.get("wrongStyle") == run.findings.get("control")
 
 
-def test_a_certificate_counts_the_runs_of_the_version_before(alice_actor):
+def test_a_certificate_counts_the_runs_of_the_same_file_under_another_number(alice_actor):
     first = factories.finished_fingerprint_run(alice_actor, probes=20)
-    second = factories.finished_fingerprint_run(alice_actor, probes=20, version=first.version)
+    again = version_create(actor=alice_actor, model=first.version.model)
+    body = storage.get(first.version.files.get().sha256)
+    file_upload(actor=alice_actor, version=again, name="model.safetensors", chunks=[body])
+    again = version_publish(actor=alice_actor, version=again)
+    Reference.objects.update(version=None)
+    second = factories.finished_fingerprint_run(alice_actor, probes=20, version=again)
+    assert second.version.number == 2
     told = [
         verify_files(run_bundle(run), trust()).statement.parameters["earlierRuns"]
         for run in (first, second)

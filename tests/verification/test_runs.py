@@ -22,7 +22,8 @@ from registry.models import Commitment
 from registry.services import commitment_create
 from spellmark.certificates.bundle import Bundle
 from spellmark.certificates.trust import Trust
-from spellmark.certificates.verify import verify_bundle, verify_files
+from spellmark.certificates.verify import _check_statistic, verify_bundle, verify_files
+from spellmark.errors import SpellmarkError
 from spellmark.evidence import transcript
 from spellmark.evidence.decision import DecisionRuleError, Disclosure, decide
 from spellmark.evidence.draws import true_slot
@@ -362,7 +363,36 @@ def test_earlier_runs_are_counted_whatever_came_of_them(alice_actor):
     second = finished_run(alice_actor, protection=first.protection)
     tries = Tries.of(verify_files(run_bundle(second), trust()).statement.parameters)
     assert (tries.earlier, tries.count) == (1, 2 * Commitment.objects.count())
-    assert "1 earlier run of this one" in str(tries)
+    assert "1 earlier run of this owner" in str(tries)
+
+
+def test_runs_under_another_key_are_tries_too(alice_actor):
+    first = finished_protection(alice_actor)
+    for _ in range(3):
+        finished_run(alice_actor, protection=first, verdict="no match")
+    other = key_file(labels="plain")
+    lock = finished_protection(alice_actor, name="wren", key=other)
+    run = finished_run(alice_actor, protection=lock, key=other)
+    tries = Tries.of(verify_files(run_bundle(run), trust()).statement.parameters)
+    assert (tries.keys, tries.earlier, tries.count) == (2, 3, 2 * 4)
+
+
+def test_another_owners_runs_are_no_tries(alice_actor, charlie_actor):
+    finished_run(charlie_actor)
+    run = finished_run(alice_actor)
+    assert verify_files(run_bundle(run), trust()).statement.parameters["earlierRuns"] == 0
+
+
+def test_tries_that_the_transcript_tells_otherwise_are_refused(alice_actor):
+    run = finished_run(alice_actor)
+    bundle = run_bundle(run)
+    header, exchanges = transcript.read(bundle.transcript)
+    header.pop("format")
+    told = header | {"tries": header["tries"] | {"earlierRuns": 7}}
+    lines = transcript.write(told, exchanges)
+    statement = verify_files(bundle, trust()).statement
+    with pytest.raises(SpellmarkError, match="earlierRuns is not the one"):
+        _check_statistic(lines, statement)
 
 
 def test_an_altered_bundle_is_refused(alice_actor):

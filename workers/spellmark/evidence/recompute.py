@@ -40,6 +40,8 @@ def recompute(lines: bytes) -> dict[str, Any]:
     header, exchanges = read(lines)
     try:
         rule, decision, told = _decided(header, exchanges)
+        # Of the owner's tries an older transcript tells nothing.
+        told = {**header.get("tries", {}), **told}
     except (LookupError, TypeError, ValueError, SpellmarkError) as error:
         raise TranscriptError(
             "The transcript does not hold what its test needs.",
