@@ -56,6 +56,7 @@ from spellmark.evidence.mark_rule import DYNAMIC, MarkRun
 from spellmark.evidence.null_pool import KINDS, SAME_ARCHITECTURE, split
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_leaves import draw_leaves
+from spellmark.evidence.trigger_pool import AskedReference
 from spellmark.evidence.trigger_replay import TriggerDisclosure
 from spellmark.evidence.trigger_replay import replay as replay_triggers
 from spellmark.evidence.trigger_rule import TRIGGER, TriggerRun
@@ -78,7 +79,8 @@ from tasks.lock import opened_key
 from verification import services
 from verification.fingerprints import fingerprint_run_create, fingerprint_run_finish
 from verification.models import Reference, Run, Suspect
-from verification.references import pool_finish, pool_grow, reference_record, run_pool
+from verification.references import pool_finish, pool_grow, pool_of, reference_record, run_pool
+from verification.triggers import trigger_pool
 
 CARD = ModelCard(architecture="small-cnn", classes=10, channels=1, height=8, width=8)
 
@@ -302,6 +304,8 @@ def finished_trigger_run(
     """A run against a trigger watermark that reached this verdict, with its certificate."""
     if trigger is None:
         trigger = finished_trigger(actor, version=_protection(actor).source)
+    if not trigger_pool(trigger):
+        reference_pool(actor, trigger.source)
     suspect = endpoint_suspect(actor)
     run = services.run_create(actor=actor, suspect=suspect, protection=trigger, key=TRIGGER_KEY)
     job, rule = claimed(run.job), services.run_rule(run)
@@ -327,7 +331,9 @@ def finished_trigger_run(
             break
     exchanges = services.run_exchanges(run)
     openings = {one.image_index: key.opening(one.image_index) for one in exchanges}
-    told = TriggerDisclosure(seed, key.tree.root, key.owner, openings)
+    missed = tuple((one.label + 1) % CARD.classes for one in exchanges)
+    asked = tuple(AskedReference(one, missed, 0) for one in run_pool(run))
+    told = TriggerDisclosure(seed, key.tree.root, key.owner, openings, asked)
     decision, pool = replay_triggers(rule, told, exchanges)
     assert decision.verdict == verdict, decision.reason
     services.run_finish(
@@ -581,7 +587,7 @@ def queued_fingerprint_run(
     ensure_signing_keys()
     version = version or published_version(actor, name="wren")
     ledger_sequence()
-    if not Reference.objects.filter(organisation=actor.organisation).exists():
+    if not pool_of(version, "fashion-mnist"):
         reference_pool(actor, version)
     return fingerprint_run_create(
         actor=actor, suspect=suspect or endpoint_suspect(actor), version=version,

@@ -142,9 +142,9 @@ METHODS = {
             "signed this, byte for byte; anyone can check that they stand under the root that was "
             "registered before. To derive them without that registry, the owner has to open the "
             "commitment to you.",
-            "Innocent reference models are asked about the same triggers, where the null pool has "
-            "some; the certificate says how many, under nullPool. That the recorded answers are "
-            "theirs was checked by the registry that signed this.",
+            "Innocent reference models are asked about the same triggers; the certificate says how "
+            "many, under nullPool, and without enough of them nothing is a match. That the "
+            "recorded answers are theirs was checked by the registry that signed this.",
             "An endpoint can tell images like these from ordinary ones and refuse or answer them "
             "at random: that is a 'no match' too.",
             _ENDPOINT,

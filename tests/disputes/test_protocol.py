@@ -30,12 +30,12 @@ from verification.models import Run
 
 M, N, D = MET, NOT_MET, DOES_NOT_APPLY
 EXPECTED = {
-    # 1 needs an outside authority, 5 a null pool, 9 somebody who was given access; 6 is not met
-    # with a rank of 0.05 where the owner committed to a second key.
-    "trigger-watermark": [N, M, M, D, N, M, M, M, N, M, M, M],
-    "random-key-test": [N, M, M, D, N, M, M, D, N, M, M, M],
-    "keyed-labels": [N, M, M, D, N, M, M, D, N, M, M, M],
-    "dynamic-watermark": [N, M, M, D, N, M, N, D, N, M, M, M],
+    # 1 needs an outside authority, 5 and 11 a null pool, 9 somebody who was given access; 6 is not
+    # met with a rank of 0.05 where the owner committed to a second key.
+    "trigger-watermark": [N, M, M, D, M, M, M, M, N, M, M, M],
+    "random-key-test": [N, M, M, D, N, M, M, D, N, M, N, M],
+    "keyed-labels": [N, M, M, D, N, M, M, D, N, M, N, M],
+    "dynamic-watermark": [N, M, M, D, N, M, N, D, N, M, N, M],
     "external-feature": [N, M, M, D, M, N, M, D, N, M, M, M],
     "external-feature-gradients": [N, M, M, D, M, N, M, D, N, M, M, M],
 }
@@ -55,6 +55,21 @@ def test_a_match_is_judged_by_its_method(alice_actor, method):
     found = protocol_of(Run.objects.get(id=run.id))
     assert [answer.state for answer in found] == EXPECTED[method], found
     assert [answer.demand for answer in found] == list(DEMANDS)
+
+
+def test_what_asks_no_pool_says_what_stands_in_its_place(alice_actor):
+    told = answers(factories.finished_run(alice_actor))
+    for number in (5, 11):
+        assert told[number][0] == N
+        assert "In its place stands the exact argument of the random key" in told[number][1]
+
+
+def test_a_verdict_rests_on_enough_models_of_the_pool(alice_actor):
+    run = factories.finished_trigger_run(alice_actor)
+    assert "0 of 57 innocent models pass, at most 5.12 % (95 %)" in answers(run)[11][1]
+    few = facts_of(run, pool=tuple({"source": "trained"} for _ in range(29)))
+    assert judge(few)[10].state == N
+    assert "29 innocent models were asked the same, not 30" in judge(few)[10].how
 
 
 def test_a_fingerprint_is_held_to_its_pool(alice_actor):

@@ -240,9 +240,8 @@ def _trigger_rule(run: Run, rule: TriggerRule) -> tuple[Fact, ...]:
             "Null pool",
             (
                 f"{rule.models:,} innocent models that the registry trained are asked about the "
-                "same triggers; if one passes, the claim is void"
-                if rule.models
-                else "none: no innocent model was at hand to be asked the same",
+                f"same triggers; with fewer than {rule.least_models:,}, or none of a kind, nothing "
+                "is a match, and if one passes, the claim is void",
             ),
         ),
     )

@@ -8,10 +8,10 @@ from disputes.report.protocol.facts import Facts
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
 from spellmark.evidence.fingerprint_rule import FEATURES, FINGERPRINTS, RANKED, UNASKED, WEIGHTS
 from spellmark.evidence.mark_rule import DYNAMIC
-from spellmark.evidence.null_pool import TRAINED
+from spellmark.evidence.null_pool import LEAST_MODELS, TRAINED
+from spellmark.evidence.proportions import at_most
 from spellmark.evidence.trigger_rule import TRIGGER
 
-LEAST_POOL = 30
 # Those of spellmark.watermarks.trigger.examine, which loads torch.
 LEAST_RECALL, MOST_LOST = 0.9, 0.05
 
@@ -121,19 +121,29 @@ def _optimised(facts: Facts) -> Judged:
     )
 
 
-def _controlled(facts: Facts) -> Judged:
+_RANDOM_KEY = (
+    "In its place stands the exact argument of the random key: for a suspect that never depended "
+    "on it the true key is one among all that might have been drawn, whatever models are like."
+)
+
+
+def _trained_asked(facts: Facts) -> int:
+    """How many models of the pool were asked that the platform trained."""
     # A trigger run tells hits, no scores, and these only once its pool was asked.
-    asked = [
+    asked = (
         row for row in facts.pool if row.get("score") is not None or "passed" in facts.findings
-    ]
-    trained = sum(row["source"] == TRAINED for row in asked)
+    )
+    return sum(row["source"] == TRAINED for row in asked)
+
+
+def _controlled(facts: Facts) -> Judged:
+    trained = _trained_asked(facts)
     if not facts.pool:
+        return NOT_MET, f"No independent model was asked in this run. {_RANDOM_KEY}"
+    if trained < LEAST_MODELS:
         return NOT_MET, (
-            "No independent model was asked in this run. Its p-value needs none, for the "
-            "randomness is the key’s; but none was there to contradict it."
+            f"{trained} models that the registry trained were asked, not {LEAST_MODELS}."
         )
-    if trained < LEAST_POOL:
-        return NOT_MET, f"{trained} models that the registry trained were asked, not {LEAST_POOL}."
     accused = facts.findings.get("passed", len(facts.findings.get("accused", ())))
     if not facts.findings.get("void"):
         return MET, f"{trained} models that the registry trained were asked; none is accused."
@@ -307,13 +317,29 @@ def _told(facts: Facts) -> Judged:
     seen = f"{signed.queries:,} queries, {signed.access_level}, {len(signed.limits)} limits"
     told = f"“{signed.verdict}”, p = {share(signed.p_value)}, {seen}"
     if facts.evidence_class == "verified":
-        return MET, f"{told}. False matches: at most {share(signed.alpha)}, by construction."
+        return _told_beside_the_key(facts, f"{told}. False matches: at most {share(signed.alpha)}")
     pool = signed.parameters.get("nullPool") or {}
     if pool.get("falsePositiveRateAtMost") is None:
         return NOT_MET, f"{told}. No rate of false matches, for no pool was ranked."
     return MET, (
         f"{told}. False matches: {pool['falsePositives']} of {pool['tested']}, at most "
         f"{percent(pool['falsePositiveRateAtMost'])} (95 %)."
+    )
+
+
+def _told_beside_the_key(facts: Facts, told: str) -> Judged:
+    """Whether a null pool bears out a rate that follows from the key."""
+    if not facts.pool:
+        return NOT_MET, f"{told}, by construction. No null pool was asked. {_RANDOM_KEY}"
+    trained, passed = _trained_asked(facts), facts.findings.get("passed", 0)
+    if trained < LEAST_MODELS:
+        return NOT_MET, (
+            f"{told}, by construction. {trained} innocent models were asked the same, not "
+            f"{LEAST_MODELS}."
+        )
+    return MET, (
+        f"{told}, by construction; {passed} of {trained} innocent models pass, at most "
+        f"{percent(at_most(passed, trained))} (95 %)."
     )
 
 
