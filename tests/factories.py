@@ -744,6 +744,8 @@ def finished_mark_run(
 
 
 def _described(suspect: Suspect) -> dict[str, object]:
+    if suspect.kind == Suspect.Kind.FILE:
+        return {"kind": "model-file", "protocol": "model-file", "sha256": suspect.sha256}
     told = {name: suspect.config[name] for name in ("url", "model")}
     return {"kind": "endpoint", "protocol": "open-inference-v2", **told}
 

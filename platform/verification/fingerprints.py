@@ -19,6 +19,7 @@ from registry import storage
 from registry.models import Version
 from spellmark.certificates.statements import Verdict
 from spellmark.evidence import fingerprint_told, transcript
+from spellmark.evidence.earlier import held_against
 from spellmark.evidence.feature_replay import FeatureDisclosure
 from spellmark.evidence.fingerprint_replay import FingerprintDisclosure
 from spellmark.evidence.fingerprint_rule import (
@@ -39,6 +40,7 @@ from spellmark.evidence.verdicts import INDICATIVE
 from verification.methods import limits
 from verification.models import Run, Suspect
 from verification.references import card_of_version, check_unchanged, fewest_of_a_kind, pool_of
+from verification.selectors import earlier_registration
 from verification.services import (
     RUN_JOB,
     VerificationError,
@@ -151,15 +153,17 @@ def fingerprint_run_finish(
 ) -> None:
     """Write the verdict, its transcript and its certificate, and end the job."""
     exchanges, outcome, counts = run_exchanges(run), decision.outcome, tried(run)
+    earlier = earlier_registration(run)
     header = {
         **fingerprint_header(run, suspect_description),
         "tries": counts,
+        "earlierRegistration": earlier,
         **disclosure.as_dict(),
     }
     transcript_sha256 = storage.put(transcript.write(header, exchanges))
 
     def record() -> None:
-        run.verdict, run.reason = decision.verdict, decision.reason
+        run.verdict, run.reason = held_against(decision.verdict, decision.reason, earlier)
         run.score, run.p_value = outcome.score, outcome.p_value
         run.answered_probes = outcome.answered
         run.access_level = outcome.access
@@ -176,6 +180,7 @@ def fingerprint_run_finish(
                 suspect_description,
                 {
                     **counts,
+                    "earlierRegistration": earlier,
                     **fingerprint_told.certified(
                         FingerprintRule(**run.rule), outcome, disclosure.pool
                     ),
@@ -208,7 +213,7 @@ def next_best(run: Run) -> tuple[str, str] | None:
 
     An empty method stands for those that need a protection.
     """
-    if run.verdict != Run.Verdict.INCONCLUSIVE:
+    if run.verdict != Run.Verdict.INCONCLUSIVE or earlier_registration(run) is not None:
         return None
     void = bool((run.findings or {}).get("void"))
     if run.method == FEATURE and run.suspect.kind == Suspect.Kind.FILE and not void:

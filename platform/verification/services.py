@@ -35,6 +35,7 @@ from spellmark.evidence.decision import (
     Outcome,
     usual_alpha,
 )
+from spellmark.evidence.earlier import held_against
 from spellmark.evidence.fingerprint_rule import (
     FEATURES,
     RANKED,
@@ -65,6 +66,7 @@ from verification.features import check_feature_suspect, feature_pool, feature_r
 from verification.methods import limits
 from verification.models import Exchange, Run, Suspect
 from verification.references import check_unchanged
+from verification.selectors import earlier_registration
 from verification.triggers import hold_triggers, trigger_pool, trigger_rule
 
 RUN_JOB = "verification-run"
@@ -374,12 +376,16 @@ def run_finish(
     pool: what asking the null pool came to; of trigger watermarks alone.
     """
     exchanges, outcome, counts = run_exchanges(run), decision.outcome, tried(run)
-    header = _header(run, disclosure, suspect_description) | {"tries": counts}
+    earlier = earlier_registration(run)
+    header = _header(run, disclosure, suspect_description) | {
+        "tries": counts,
+        "earlierRegistration": earlier,
+    }
     transcript_sha256 = storage.put(transcript.write(header, exchanges))
     levels = {exchange.level for exchange in exchanges if exchange.level}
 
     def record() -> None:
-        run.verdict, run.reason = decision.verdict, decision.reason
+        run.verdict, run.reason = held_against(decision.verdict, decision.reason, earlier)
         run.statistic, run.p_value = outcome.statistic, outcome.p_value
         _keep_outcome(run, outcome)
         if pool is not None:
@@ -392,7 +398,13 @@ def run_finish(
             organisation_id=run.organisation_id,
             kind="verdict",
             title=f"{run.suspect}: {run.verdict}",
-            statement=_statement(run, run_rule(run), exchanges, suspect_description, counts),
+            statement=_statement(
+                run,
+                run_rule(run),
+                exchanges,
+                suspect_description,
+                {**counts, "earlierRegistration": earlier},
+            ),
         ).id
         run.save()
 
@@ -486,7 +498,7 @@ def _statement(
     rule: Rule,
     exchanges: Sequence[transcript.Exchange],
     suspect_description: Mapping[str, Any],
-    counts: Mapping[str, int],
+    told: Mapping[str, int | None],
 ) -> Verdict:
     assert run.protection is not None
     assert run.finished_at is not None
@@ -499,7 +511,7 @@ def _statement(
         scheme=commitment.scheme,
         parameters={
             **rested_on(run),
-            **counts,
+            **told,
             "classes": rule.classes,
             "minimumProbes": rule.minimum_probes,
             "answeredProbes": run.answered_probes,

@@ -217,7 +217,7 @@ def test_the_transcript_of_keyed_labels_discloses_the_labels_and_no_transform(al
     assert header["labels"] == [key.labels[0].tolist()]
     assert header.keys() == {
         "format", "run", "method", "scheme", "parameters", "commitment", "binding", "dataset",
-        "suspect", "rule", "batch", "seed", "labels",
+        "suspect", "rule", "batch", "seed", "labels", "tries", "earlierRegistration",
     }  # fmt: skip
     assert all(len(exchange.labels) == 1 for exchange in exchanges)
     assert (run.hits, run.true_slot) == (None, None)

@@ -78,6 +78,7 @@ def test_outsiders_come_to_the_same_figures():
         "smallestP": RULE.smallest_p, "queries": 16, "verdict": "match",
         "evidenceClass": "verified",
         "told": {
+            "earlierRegistration": None,
             "owner": "robin", "triggerRoot": KEY.tree.root, "registrationNumber": 1, "runNumber": 1,
             "nullPool": {
                 "sha256": rule.pool_sha256, "models": 30, "kinds": dict.fromkeys(KINDS, 10),

@@ -5,6 +5,7 @@ from typing import Any
 
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.decision import Decision, DecisionRule, Disclosure, decide
+from spellmark.evidence.earlier import held_against
 from spellmark.evidence.feature_replay import FeatureDisclosure
 from spellmark.evidence.feature_replay import replay as replay_feature
 from spellmark.evidence.fingerprint_replay import FingerprintDisclosure
@@ -40,8 +41,10 @@ def recompute(lines: bytes) -> dict[str, Any]:
     header, exchanges = read(lines)
     try:
         rule, decision, told = _decided(header, exchanges)
-        # Of the owner's tries an older transcript tells nothing.
-        told = {**header.get("tries", {}), **told}
+        # Of tries and earlier registrations an older transcript tells nothing.
+        earlier = header.get("earlierRegistration")
+        verdict, _ = held_against(decision.verdict, decision.reason, earlier)
+        told = {**header.get("tries", {}), "earlierRegistration": earlier, **told}
     except (LookupError, TypeError, ValueError, SpellmarkError) as error:
         raise TranscriptError(
             "The transcript does not hold what its test needs.",
@@ -54,7 +57,7 @@ def recompute(lines: bytes) -> dict[str, Any]:
         "pValue": decision.outcome.p_value,
         "alpha": rule.alpha,
         "smallestP": rule.smallest_p,
-        "verdict": decision.verdict,
+        "verdict": verdict,
         "queries": count_queries(exchanges),
         "told": told,
     }

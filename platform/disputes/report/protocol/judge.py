@@ -33,6 +33,12 @@ def _committed(facts: Facts) -> Judged:
         return NOT_MET, facts.problem or "The registration is not in the log."
     if facts.beaten:
         return NOT_MET, f"The accused lodged an earlier registration. {facts.beaten}"
+    earlier = facts.signed.parameters.get("earlierRegistration") if facts.signed else None
+    if earlier is not None:
+        return NOT_MET, (
+            f"Entry {earlier:,} of the log is another owner’s registration of the suspect’s very "
+            f"file, earlier than entry {found.index:,}, on which this claim rests."
+        )
     where = f"Entry {found.index:,} of the log, since {time(found.logged_at)}"
     if found.logged_at > facts.asked_at:
         return NOT_MET, f"{where}: after the first question, of {time(facts.asked_at)}."
