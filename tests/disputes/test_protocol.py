@@ -30,13 +30,13 @@ from verification.models import Run
 
 M, N, D = MET, NOT_MET, DOES_NOT_APPLY
 EXPECTED = {
-    # 1 needs an outside authority, 5 and 11 a null pool, 9 somebody who was given access; 6 is not
-    # met with a rank of 0.05 where the owner committed to a second key.
-    "trigger-watermark": [N, M, M, D, M, M, M, M, N, M, M, M],
-    "random-key-test": [N, M, M, D, N, M, M, D, N, M, N, M],
-    "keyed-labels": [N, M, M, D, N, M, M, D, N, M, N, M],
-    "dynamic-watermark": [N, M, M, D, N, M, N, D, N, M, N, M],
-    "external-feature": [N, M, M, D, M, N, M, D, N, M, M, M],
+    # 1 needs an outside authority, 5 and 11 a null pool, 9 somebody who was given access, 10 TLS or
+    # a file; 6 is not met with a rank of 0.05 where the owner committed to a second key.
+    "trigger-watermark": [N, M, M, D, M, M, M, M, N, N, M, M],
+    "random-key-test": [N, M, M, D, N, M, M, D, N, N, N, M],
+    "keyed-labels": [N, M, M, D, N, M, M, D, N, N, N, M],
+    "dynamic-watermark": [N, M, M, D, N, M, N, D, N, N, N, M],
+    "external-feature": [N, M, M, D, M, N, M, D, N, N, M, M],
     "external-feature-gradients": [N, M, M, D, M, N, M, D, N, M, M, M],
 }
 
@@ -74,7 +74,7 @@ def test_a_verdict_rests_on_enough_models_of_the_pool(alice_actor):
 
 def test_a_fingerprint_is_held_to_its_pool(alice_actor):
     run = factories.finished_fingerprint_run(alice_actor)
-    assert states(run) == [N, D, D, M, M, M, N, D, N, M, M, M]
+    assert states(run) == [N, D, D, M, M, M, N, D, N, N, M, M]
     told = answers(run)
     found, models = run.findings, len(run.pool)
     assert f"{models} models that the registry trained were asked; none is accused" in told[5][1]
@@ -222,6 +222,7 @@ def test_every_demand_falls_with_its_facts(alice_actor):
     signed = facts_of(run).signed
     assert signed is not None
     card = facts_of(run).report_card
+    bound = {"suspect_url": "https://robin.example", "tls_certificates": frozenset({"a" * 64})}
     breaks = {
         2: {"registration": None},
         3: {"root": "0" * 64},
@@ -233,8 +234,8 @@ def test_every_demand_falls_with_its_facts(alice_actor):
         12: {"verdict": None},
     }
     for number, changed in breaks.items():
-        assert judge(facts_of(run))[number - 1].state == M, number
-        assert judge(facts_of(run, **changed))[number - 1].state == N, number
+        assert judge(facts_of(run, **bound))[number - 1].state == M, number
+        assert judge(facts_of(run, **bound | changed))[number - 1].state == N, number
     for changed in ({"suspect_classes": 9}, {"classes_seen": 1}, {"report_card": {}}):
         assert judge(facts_of(run, **changed))[6].state == N
     # Rows of a trigger run have no score; its findings tell how many models passed.
@@ -246,6 +247,20 @@ def test_every_demand_falls_with_its_facts(alice_actor):
     assert judge(facts_of(run, pool=pool, findings=asked))[4].state == M
     void = judge(facts_of(run, pool=pool, findings={"passed": 2, "void": True}))[4]
     assert (void.state, "accuses 2 of 30" in void.how) == (N, True)
+
+
+def test_an_endpoint_is_bound_by_one_tls_certificate(alice_actor):
+    run = factories.finished_run(alice_actor)
+    assert "answered without TLS" in answers(run)[10][1]
+    bound = {"suspect_url": "https://robin.example", "tls_certificates": frozenset({"a" * 64})}
+    assert judge(facts_of(run, **bound))[9].state == M
+    for changed, told in (
+        ({"suspect_url": "http://robin.example"}, "without TLS"),
+        ({"tls_certificates": frozenset({"a" * 64, None})}, "without TLS"),
+        ({"tls_certificates": frozenset({"a" * 64, "b" * 64})}, "under 2 TLS certificates"),
+    ):
+        found = judge(facts_of(run, **bound | changed))[9]
+        assert (found.state, told in found.how) == (N, True)
 
 
 def test_a_match_among_many_tries_is_not_met(alice_actor):

@@ -307,10 +307,19 @@ def _bound(facts: Facts) -> Judged:
         return MET, f"The certificate names the suspect’s file: SHA-256 {facts.suspect_sha256}."
     if facts.undigested or not facts.answered:
         return NOT_MET, f"{facts.undigested} requests or answers have no digest on record."
+    if not facts.suspect_url.startswith("https://") or None in facts.tls_certificates:
+        return NOT_MET, (
+            "The suspect answered without TLS, so anybody on the way may have answered for it."
+        )
+    if len(facts.tls_certificates) > 1:
+        return NOT_MET, (
+            f"The suspect’s address answered under {len(facts.tls_certificates)} TLS certificates, "
+            "so more than one server may have spoken for it."
+        )
     return MET, (
         f"The digests of all {facts.answered:,} answers stand in the transcript, and its digest in "
-        "the signed certificate. It binds what the address answered then; behind it the model can "
-        "change."
+        "the signed certificate. All came under one TLS certificate. It binds what the address "
+        "answered then; whose address it is, is the word of whoever named it."
     )
 
 
