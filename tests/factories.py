@@ -79,7 +79,14 @@ from tasks.lock import opened_key
 from verification import services
 from verification.fingerprints import fingerprint_run_create, fingerprint_run_finish
 from verification.models import Reference, Run, Suspect
-from verification.references import pool_finish, pool_grow, pool_of, reference_record, run_pool
+from verification.references import (
+    card_of_version,
+    pool_finish,
+    pool_grow,
+    pool_of,
+    reference_record,
+    run_pool,
+)
 from verification.triggers import trigger_pool
 
 CARD = ModelCard(architecture="small-cnn", classes=10, channels=1, height=8, width=8)
@@ -439,8 +446,8 @@ def finished_feature_run(
     decision = replay_feature(rule, told, services.run_exchanges(run))
     assert decision.verdict == verdict, decision.reason
     fingerprint_run_finish(
-        run=run, job=claimed(run.job), decision=decision, disclosure=told, findings={},
-        suspect_description={"kind": "file", "sha256": suspect.sha256}
+        run=run, job=claimed(run.job), decision=decision, disclosure=told, owner_accuracy=0.909,
+        findings={}, suspect_description={"kind": "file", "sha256": suspect.sha256}
         if suspect
         else _described(run.suspect),
     )  # fmt: skip
@@ -559,12 +566,13 @@ def reference_pool(
     """A null pool that nobody has trained."""
     job = pool_grow(actor=actor, version=version, dataset=dataset, of_a_kind=of_a_kind)
     held = claimed(job)
-    card = replace(CARD, config={"width": 4})
+    own = card_of_version(version)
+    other = replace(own, config={"width": 4})
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "reference.safetensors"
         for number, kind in enumerate(KINDS * of_a_kind):
-            mine = CARD if kind == SAME_ARCHITECTURE else card
+            mine = own if kind == SAME_ARCHITECTURE else other
             path.write_bytes(model_file(description=f"{job.id} {number}", card=mine))
             rows.append(
                 reference_record(
@@ -641,7 +649,7 @@ def finished_fingerprint_run(
                     "layers": [layer]}  # fmt: skip
     fingerprint_run_finish(
         run=run, job=claimed(run.job), decision=decision, disclosure=disclosure,
-        findings=findings, suspect_description={"kind": "endpoint", "url": "http://127.0.0.1:9"},
+        owner_accuracy=0.912, findings=findings, suspect_description={"kind": "endpoint", "url": "http://127.0.0.1:9"},
     )  # fmt: skip
     ledger_sequence()
     run.refresh_from_db()

@@ -148,10 +148,15 @@ def fingerprint_run_finish(
     job: Job,
     decision: FingerprintDecision,
     disclosure: FingerprintDisclosure | FeatureDisclosure,
+    owner_accuracy: float,
     findings: dict[str, Any],
     suspect_description: Mapping[str, Any],
 ) -> None:
-    """Write the verdict, its transcript and its certificate, and end the job."""
+    """Write the verdict, its transcript and its certificate, and end the job.
+
+    owner_accuracy: of the owner's model on test images, in [0, 1].
+    """
+    able = {"ownerAccuracy": round(owner_accuracy, 4)}
     exchanges, outcome, counts = run_exchanges(run), decision.outcome, tried(run)
     earlier = earlier_registration(run)
     header = {
@@ -168,7 +173,7 @@ def fingerprint_run_finish(
         run.answered_probes = outcome.answered
         run.access_level = outcome.access
         run.pool = as_rows(scored(disclosure.pool, disclosure.nonce))
-        run.findings = {**findings, **fingerprint_told.findings(outcome)}
+        run.findings = {**findings, **able, **fingerprint_told.findings(outcome)}
         run.transcript_sha256, run.finished_at = transcript_sha256, timezone.now()
         run.certificate_id = certificate_issue(
             organisation_id=run.organisation_id,
@@ -180,6 +185,7 @@ def fingerprint_run_finish(
                 suspect_description,
                 {
                     **counts,
+                    **able,
                     "earlierRegistration": earlier,
                     **fingerprint_told.certified(
                         FingerprintRule(**run.rule), outcome, disclosure.pool

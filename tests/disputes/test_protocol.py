@@ -74,8 +74,9 @@ def test_a_verdict_rests_on_enough_models_of_the_pool(alice_actor):
 
 def test_a_fingerprint_is_held_to_its_pool(alice_actor):
     run = factories.finished_fingerprint_run(alice_actor)
-    assert states(run) == [N, D, D, M, M, M, N, D, N, N, M, M]
+    assert states(run) == [N, D, D, M, M, M, M, D, N, N, M, M]
     told = answers(run)
+    assert "is right on 91.2 % of the test images; a claim asks for 30 %" in told[7][1]
     found, models = run.findings, len(run.pool)
     assert f"{models} models that the registry trained were asked; none is accused" in told[5][1]
     bound = f"{100 * found['falsePositiveRateAtMost']:.3g} % (95 %)"
@@ -85,6 +86,16 @@ def test_a_fingerprint_is_held_to_its_pool(alice_actor):
     most = int(0.05 / again.p_value)
     assert judge(facts_of(again, tries=most))[5].state == M
     assert judge(facts_of(again, tries=most + 1))[5].state == N
+
+
+def test_an_owners_model_near_guessing_claims_nothing(alice_actor):
+    facts = facts_of(factories.finished_fingerprint_run(alice_actor))
+    assert judge(facts)[6].state == M
+    for right, told in ((0.29, "right on 29 %"), (None, "is not on record")):
+        parameters = {**facts.signed.parameters, "ownerAccuracy": right}
+        statement = replace(facts.signed, parameters=parameters)
+        found = judge(replace(facts, verdict=replace(facts.verdict, statement=statement)))[6]
+        assert (found.state, told in found.how) == (N, True)
 
 
 def test_a_void_claim_keeps_to_the_protocol(alice_actor):

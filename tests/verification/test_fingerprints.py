@@ -29,6 +29,7 @@ from verification.plots import LEFT, RIGHT, run_plot, run_plot_text
 from verification.references import (
     PoolError,
     check_able,
+    check_owner_able,
     fewest_of_a_kind,
     pool_grow,
     pool_of,
@@ -107,6 +108,16 @@ def test_a_pool_that_is_too_weak_beside_the_owners_model_is_refused():
     for weak in (0.78, None):
         with pytest.raises(PoolError, match="would stand out among such like a copy"):
             check_able([0.9, weak], 0.88)
+
+
+def test_an_owners_model_near_guessing_is_refused():
+    check_owner_able(0.3, 10)
+    with pytest.raises(PoolError, match="right on 29.0% .* guessing gives 10.0% .* asks for 30.0%"):
+        check_owner_able(0.29, 10)
+    # Of two classes nobody can be right three times as often as chance.
+    check_owner_able(0.75, 2)
+    with pytest.raises(PoolError, match="asks for 75.0%"):
+        check_owner_able(0.7, 2)
 
 
 def test_a_model_stands_in_the_pool_once_and_the_owners_own_never(alice_actor, version):
@@ -195,6 +206,7 @@ def test_certificate_and_page_tell_the_same_of_the_pool(alice_actor, finished, i
     for name in ("models", "threshold", "tested", "falsePositives", "void"):
         assert told["nullPool"][name] == run.findings[name]
     assert told.get("wrongStyle") == run.findings.get("control")
+    assert told["ownerAccuracy"] == run.findings["ownerAccuracy"]
 
 
 def test_a_certificate_counts_the_runs_of_the_same_file_under_another_number(alice_actor):

@@ -6,7 +6,14 @@ from disputes.report.figures import percent, share, time
 from disputes.report.protocol.demands import DOES_NOT_APPLY, MET, NOT_MET, Answer
 from disputes.report.protocol.facts import Facts
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
-from spellmark.evidence.fingerprint_rule import FEATURES, FINGERPRINTS, RANKED, UNASKED, WEIGHTS
+from spellmark.evidence.fingerprint_rule import (
+    FEATURES,
+    FINGERPRINTS,
+    RANKED,
+    UNASKED,
+    WEIGHTS,
+    least_accuracy,
+)
 from spellmark.evidence.mark_rule import DYNAMIC
 from spellmark.evidence.null_pool import LEAST_MODELS, TRAINED
 from spellmark.evidence.proportions import at_most
@@ -233,11 +240,20 @@ def _own_model(facts: Facts) -> Judged:
         )
         return _kept(before, after, scores["score"] > scores["control"]), how
     if facts.method in FINGERPRINTS:
-        return NOT_MET, (
-            "Compared with itself the owner’s model is a match by definition, but how well it does "
-            "its task is not on record."
-        )
+        return _own_accuracy(facts)
     return NOT_MET, "That the owner’s own answers pass the test is not on record."
+
+
+def _own_accuracy(facts: Facts) -> Judged:
+    itself = "Compared with itself the owner’s model is a match by definition"
+    right = facts.signed.parameters.get("ownerAccuracy") if facts.signed else None
+    if right is None:
+        return NOT_MET, f"{itself}, but how well it does its task is not on record."
+    least = least_accuracy(facts.rule["classes"])
+    return MET if right >= least else NOT_MET, (
+        f"{itself}. It is right on {percent(right)} of the test images; a claim asks for "
+        f"{percent(least)}."
+    )
 
 
 def _kept(before: float, after: float, bears_it: bool) -> str:
