@@ -395,6 +395,19 @@ def test_tries_that_the_transcript_tells_otherwise_are_refused(alice_actor):
         _check_statistic(lines, statement)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["classes", "triggers", "digits", "queryCap", "minimumProbes", "answeredProbes", "runNumber"],
+)
+def test_a_certificate_tells_the_rule_of_the_triggers_as_its_transcript_does(alice_actor, name):
+    bundle = run_bundle(finished_run(alice_actor, method="trigger-watermark"))
+    statement = verify_files(bundle, trust()).statement
+    _check_statistic(bundle.transcript, statement)
+    parameters = {**statement.parameters, name: statement.parameters[name] + 1}
+    with pytest.raises(SpellmarkError, match=f"{name} is not the one"):
+        _check_statistic(bundle.transcript, replace(statement, parameters=parameters))
+
+
 def test_an_altered_bundle_is_refused(alice_actor):
     bundle = run_bundle(finished_run(alice_actor))
     trusted = trust()

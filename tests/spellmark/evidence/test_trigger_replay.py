@@ -80,6 +80,8 @@ def test_outsiders_come_to_the_same_figures():
         "told": {
             "earlierRegistration": None,
             "owner": "robin", "triggerRoot": KEY.tree.root, "registrationNumber": 1, "runNumber": 1,
+            "classes": 10, "triggers": 32, "digits": 6, "minimumProbes": 8, "answeredProbes": 8,
+            "queryCap": 16,
             "nullPool": {
                 "sha256": rule.pool_sha256, "models": 30, "kinds": dict.fromkeys(KINDS, 10),
                 "least": 30, "passed": 0, "void": False,
@@ -191,6 +193,14 @@ def test_another_pool_than_the_registered_one_is_refused():
         replace(RULE, models=3)
 
 
+def test_an_alpha_that_no_key_commits_to_is_refused():
+    rule, disclosure = with_pool(*innocents())
+    looser = header(replace(rule, alpha=0.01), disclosure)
+    assert recompute(write(looser, exchanges()))["told"]["digits"] == 2
+    with pytest.raises(TranscriptError):
+        recompute(write(header(replace(rule, alpha=0.02), disclosure), exchanges()))
+
+
 @pytest.mark.parametrize(
     ("pool", "asked"),
     [
@@ -222,9 +232,7 @@ def test_no_rule_asks_for_a_smaller_pool():
 
 def test_a_pool_is_not_made_larger_by_telling_a_model_twice_or_bringing_one():
     six = innocents(6)
-    brought = replace(
-        six[0], reference=Reference(KINDS[0], "a" * 64, source="uploaded")
-    )
+    brought = replace(six[0], reference=Reference(KINDS[0], "a" * 64, source="uploaded"))
     for pool in (six * 5, [*innocents(), brought]):
         rule, disclosure = with_pool(*pool)
         with pytest.raises(ValueError, match="twice, or was not trained"):

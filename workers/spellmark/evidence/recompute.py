@@ -1,5 +1,6 @@
 """The test redone from a transcript, as anyone can who holds it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -97,6 +98,20 @@ def _triggers(
         "triggerRoot": opened.root,
         "registrationNumber": rule.registration,
         "runNumber": rule.run,
+        "classes": rule.classes,
+        "triggers": rule.triggers,
+        "digits": _digits(rule.alpha),
+        "minimumProbes": rule.minimum_probes,
+        "answeredProbes": decision.outcome.answered,
+        "queryCap": rule.query_cap,
         "nullPool": pool.as_dict(),
     }
     return rule, decision, told
+
+
+def _digits(alpha: float) -> int:
+    """The n of an α of 10 to the minus n, which trigger keys commit to. Raises ValueError."""
+    digits = round(-math.log10(alpha))
+    if alpha != float(f"1e-{digits}"):
+        raise ValueError("no key commits to such an alpha")
+    return digits
