@@ -49,6 +49,7 @@ from verification.services import (
     run_exchanges,
     tried,
 )
+from verification.tries import tries_limit
 
 SCHEME = "fingerprint/v1"
 USUAL_FINGERPRINT_PROBES = 400
@@ -308,5 +309,5 @@ def _statement(
         registration_digest=run.registration_digest,
         started_at=run.created_at,
         finished_at=run.finished_at,
-        limits=limits(run.method),
+        limits=(*limits(run.method), *tries_limit(run.method, told, run.p_value)),
     )

@@ -67,6 +67,7 @@ from verification.methods import limits
 from verification.models import Exchange, Run, Suspect
 from verification.references import check_unchanged
 from verification.selectors import earlier_registration
+from verification.tries import tries_limit
 from verification.triggers import hold_triggers, trigger_pool, trigger_rule
 
 RUN_JOB = "verification-run"
@@ -534,7 +535,7 @@ def _statement(
         registration_digest=run.registration_digest,
         started_at=run.created_at,
         finished_at=run.finished_at,
-        limits=limits(run.method),
+        limits=(*limits(run.method), *tries_limit(run.method, told, run.p_value)),
     )
 
 

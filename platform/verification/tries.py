@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from spellmark.evidence.trigger_rule import TRIGGER
+
 
 @dataclass(frozen=True)
 class Tries:
@@ -32,6 +34,10 @@ class Tries:
         """By what a p-value has to be multiplied at most if the best of all was picked."""
         return self.keys * self.protections * (self.earlier + 1)
 
+    def held(self, p_value: float) -> float:
+        """The p-value, held to all tries."""
+        return min(1.0, self.count * p_value)
+
     def __str__(self) -> str:
         parts = []
         if self.keys > 1:
@@ -43,3 +49,19 @@ class Tries:
                 f"{self.earlier:,} earlier run{'s' if self.earlier > 1 else ''} of this owner"
             )
         return ", ".join(parts) or "the first"
+
+
+def tries_limit(
+    method: str, parameters: Mapping[str, Any], p_value: float | None
+) -> tuple[str, ...]:
+    """What many tries leave of a p-value, in words; nothing where there was one, or p counts all.
+
+    parameters: a verdict's.
+    """
+    tries = Tries.of(parameters)
+    if method == TRIGGER or p_value is None or tries.count == 1:
+        return ()
+    return (
+        f"With {tries.count:,} tries ({tries}), an innocent would get this far with a probability "
+        f"of up to {tries.held(p_value):.2g}.",
+    )

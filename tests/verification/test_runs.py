@@ -53,7 +53,7 @@ from verification.methods import METHODS, limits
 from verification.models import Run
 from verification.selectors import NoEvidenceError, run_bundle, run_list
 from verification.services import VerificationError, run_create, run_resume
-from verification.tries import Tries
+from verification.tries import Tries, tries_limit
 
 HEADERS = {"Authorization": "Bearer quiet"}
 
@@ -353,7 +353,10 @@ def test_a_finished_runs_bundle_is_accepted_offline(alice_actor, tmp_path, verdi
     parameters = report.statement.parameters
     assert parameters["ownerCommitments"] == Commitment.objects.count()
     assert (parameters["protectionsOfKey"], parameters["earlierRuns"]) == (1, 0)
-    assert (report.statement.method, report.statement.limits) == (method, limits(method))
+    assert report.statement.method == method
+    told = report.statement.limits[len(limits(method)) :]
+    assert report.statement.limits == limits(method) + told
+    assert told == tries_limit(method, parameters, run.p_value)
     assert report.statement.decoys == run.rule.get("decoys", 0)
     assert report.statement.smallest_p == run.smallest_p
 
@@ -364,6 +367,14 @@ def test_earlier_runs_are_counted_whatever_came_of_them(alice_actor):
     tries = Tries.of(verify_files(run_bundle(second), trust()).statement.parameters)
     assert (tries.earlier, tries.count) == (1, 2 * Commitment.objects.count())
     assert "1 earlier run of this owner" in str(tries)
+    (first_told, second_told) = (
+        verify_files(run_bundle(run), trust()).statement.limits[-1] for run in (first, second)
+    )
+    assert "tries" not in first_told
+    assert second_told == (
+        "With 2 tries (1 earlier run of this owner), an innocent would get this far with a "
+        "probability of up to 0.02."
+    )
 
 
 def test_runs_under_another_key_are_tries_too(alice_actor):
