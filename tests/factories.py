@@ -56,6 +56,7 @@ from spellmark.evidence.mark_rule import DYNAMIC, MarkRun
 from spellmark.evidence.null_pool import KINDS, SAME_ARCHITECTURE, split
 from spellmark.evidence.transcript import Exchange
 from spellmark.evidence.trigger_leaves import draw_leaves
+from spellmark.evidence.trigger_pool import AskedReference
 from spellmark.evidence.trigger_replay import TriggerDisclosure
 from spellmark.evidence.trigger_replay import replay as replay_triggers
 from spellmark.evidence.trigger_rule import TRIGGER, TriggerRun
@@ -78,7 +79,15 @@ from tasks.lock import opened_key
 from verification import services
 from verification.fingerprints import fingerprint_run_create, fingerprint_run_finish
 from verification.models import Reference, Run, Suspect
-from verification.references import pool_finish, pool_grow, reference_record, run_pool
+from verification.references import (
+    card_of_version,
+    pool_finish,
+    pool_grow,
+    pool_of,
+    reference_record,
+    run_pool,
+)
+from verification.triggers import trigger_pool
 
 CARD = ModelCard(architecture="small-cnn", classes=10, channels=1, height=8, width=8)
 
@@ -302,6 +311,8 @@ def finished_trigger_run(
     """A run against a trigger watermark that reached this verdict, with its certificate."""
     if trigger is None:
         trigger = finished_trigger(actor, version=_protection(actor).source)
+    if not trigger_pool(trigger):
+        reference_pool(actor, trigger.source)
     suspect = endpoint_suspect(actor)
     run = services.run_create(actor=actor, suspect=suspect, protection=trigger, key=TRIGGER_KEY)
     job, rule = claimed(run.job), services.run_rule(run)
@@ -327,7 +338,9 @@ def finished_trigger_run(
             break
     exchanges = services.run_exchanges(run)
     openings = {one.image_index: key.opening(one.image_index) for one in exchanges}
-    told = TriggerDisclosure(seed, key.tree.root, key.owner, openings)
+    missed = tuple((one.label + 1) % CARD.classes for one in exchanges)
+    asked = tuple(AskedReference(one, missed, 0) for one in run_pool(run))
+    told = TriggerDisclosure(seed, key.tree.root, key.owner, openings, asked)
     decision, pool = replay_triggers(rule, told, exchanges)
     assert decision.verdict == verdict, decision.reason
     services.run_finish(
@@ -433,8 +446,8 @@ def finished_feature_run(
     decision = replay_feature(rule, told, services.run_exchanges(run))
     assert decision.verdict == verdict, decision.reason
     fingerprint_run_finish(
-        run=run, job=claimed(run.job), decision=decision, disclosure=told, findings={},
-        suspect_description={"kind": "file", "sha256": suspect.sha256}
+        run=run, job=claimed(run.job), decision=decision, disclosure=told, owner_accuracy=0.909,
+        findings={}, suspect_description={"kind": "file", "sha256": suspect.sha256}
         if suspect
         else _described(run.suspect),
     )  # fmt: skip
@@ -553,12 +566,13 @@ def reference_pool(
     """A null pool that nobody has trained."""
     job = pool_grow(actor=actor, version=version, dataset=dataset, of_a_kind=of_a_kind)
     held = claimed(job)
-    card = replace(CARD, config={"width": 4})
+    own = card_of_version(version)
+    other = replace(own, config={"width": 4})
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "reference.safetensors"
         for number, kind in enumerate(KINDS * of_a_kind):
-            mine = CARD if kind == SAME_ARCHITECTURE else card
+            mine = own if kind == SAME_ARCHITECTURE else other
             path.write_bytes(model_file(description=f"{job.id} {number}", card=mine))
             rows.append(
                 reference_record(
@@ -581,7 +595,7 @@ def queued_fingerprint_run(
     ensure_signing_keys()
     version = version or published_version(actor, name="wren")
     ledger_sequence()
-    if not Reference.objects.filter(organisation=actor.organisation).exists():
+    if not pool_of(version, "fashion-mnist"):
         reference_pool(actor, version)
     return fingerprint_run_create(
         actor=actor, suspect=suspect or endpoint_suspect(actor), version=version,
@@ -635,7 +649,7 @@ def finished_fingerprint_run(
                     "layers": [layer]}  # fmt: skip
     fingerprint_run_finish(
         run=run, job=claimed(run.job), decision=decision, disclosure=disclosure,
-        findings=findings, suspect_description={"kind": "endpoint", "url": "http://127.0.0.1:9"},
+        owner_accuracy=0.912, findings=findings, suspect_description={"kind": "endpoint", "url": "http://127.0.0.1:9"},
     )  # fmt: skip
     ledger_sequence()
     run.refresh_from_db()
@@ -738,6 +752,8 @@ def finished_mark_run(
 
 
 def _described(suspect: Suspect) -> dict[str, object]:
+    if suspect.kind == Suspect.Kind.FILE:
+        return {"kind": "model-file", "protocol": "model-file", "sha256": suspect.sha256}
     told = {name: suspect.config[name] for name in ("url", "model")}
     return {"kind": "endpoint", "protocol": "open-inference-v2", **told}
 

@@ -19,6 +19,7 @@ from registry import storage
 from registry.models import Version
 from spellmark.certificates.statements import Verdict
 from spellmark.evidence import fingerprint_told, transcript
+from spellmark.evidence.earlier import held_against
 from spellmark.evidence.feature_replay import FeatureDisclosure
 from spellmark.evidence.fingerprint_replay import FingerprintDisclosure
 from spellmark.evidence.fingerprint_rule import (
@@ -39,7 +40,16 @@ from spellmark.evidence.verdicts import INDICATIVE
 from verification.methods import limits
 from verification.models import Run, Suspect
 from verification.references import card_of_version, check_unchanged, fewest_of_a_kind, pool_of
-from verification.services import RUN_JOB, VerificationError, committed, run_exchanges, tried
+from verification.selectors import earlier_registration
+from verification.services import (
+    RUN_JOB,
+    VerificationError,
+    committed,
+    rested_on,
+    run_exchanges,
+    tried,
+)
+from verification.tries import tries_limit
 
 SCHEME = "fingerprint/v1"
 USUAL_FINGERPRINT_PROBES = 400
@@ -139,21 +149,32 @@ def fingerprint_run_finish(
     job: Job,
     decision: FingerprintDecision,
     disclosure: FingerprintDisclosure | FeatureDisclosure,
+    owner_accuracy: float,
     findings: dict[str, Any],
     suspect_description: Mapping[str, Any],
 ) -> None:
-    """Write the verdict, its transcript and its certificate, and end the job."""
-    exchanges, outcome = run_exchanges(run), decision.outcome
-    header = {**fingerprint_header(run, suspect_description), **disclosure.as_dict()}
+    """Write the verdict, its transcript and its certificate, and end the job.
+
+    owner_accuracy: of the owner's model on test images, in [0, 1].
+    """
+    able = {"ownerAccuracy": round(owner_accuracy, 4)}
+    exchanges, outcome, counts = run_exchanges(run), decision.outcome, tried(run)
+    earlier = earlier_registration(run)
+    header = {
+        **fingerprint_header(run, suspect_description),
+        "tries": counts,
+        "earlierRegistration": earlier,
+        **disclosure.as_dict(),
+    }
     transcript_sha256 = storage.put(transcript.write(header, exchanges))
 
     def record() -> None:
-        run.verdict, run.reason = decision.verdict, decision.reason
+        run.verdict, run.reason = held_against(decision.verdict, decision.reason, earlier)
         run.score, run.p_value = outcome.score, outcome.p_value
         run.answered_probes = outcome.answered
         run.access_level = outcome.access
         run.pool = as_rows(scored(disclosure.pool, disclosure.nonce))
-        run.findings = {**findings, **fingerprint_told.findings(outcome)}
+        run.findings = {**findings, **able, **fingerprint_told.findings(outcome)}
         run.transcript_sha256, run.finished_at = transcript_sha256, timezone.now()
         run.certificate_id = certificate_issue(
             organisation_id=run.organisation_id,
@@ -163,7 +184,14 @@ def fingerprint_run_finish(
                 run,
                 exchanges,
                 suspect_description,
-                fingerprint_told.certified(FingerprintRule(**run.rule), outcome, disclosure.pool),
+                {
+                    **counts,
+                    **able,
+                    "earlierRegistration": earlier,
+                    **fingerprint_told.certified(
+                        FingerprintRule(**run.rule), outcome, disclosure.pool
+                    ),
+                },
             ),
         ).id
         run.save()
@@ -192,7 +220,7 @@ def next_best(run: Run) -> tuple[str, str] | None:
 
     An empty method stands for those that need a protection.
     """
-    if run.verdict != Run.Verdict.INCONCLUSIVE:
+    if run.verdict != Run.Verdict.INCONCLUSIVE or earlier_registration(run) is not None:
         return None
     void = bool((run.findings or {}).get("void"))
     if run.method == FEATURE and run.suspect.kind == Suspect.Kind.FILE and not void:
@@ -265,7 +293,7 @@ def _statement(
         suspect=dict(suspect_description),
         method=run.method,
         scheme=run.protection.commitment.scheme if run.protection else SCHEME,
-        parameters={**tried(run), "dataset": run.dataset, **told},
+        parameters={**rested_on(run), "dataset": run.dataset, **told},
         evidence_class=INDICATIVE,
         statistic=run.score,
         p_value=run.p_value,
@@ -281,5 +309,5 @@ def _statement(
         registration_digest=run.registration_digest,
         started_at=run.created_at,
         finished_at=run.finished_at,
-        limits=limits(run.method),
+        limits=(*limits(run.method), *tries_limit(run.method, told, run.p_value)),
     )

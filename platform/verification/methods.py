@@ -24,9 +24,14 @@ _WHO_VOUCHES = (
     "registry drew after the commitment, so the key was not searched for. An owner who commits to "
     "many keys, protects under one of them again and again, or repeats runs, and claims with the "
     "best result, must be held to p times the number of tries (the certificate counts them as "
-    "ownerCommitments, protectionsOfKey and earlierRuns).",
+    "ownerCommitments, protectionsOfKey and earlierRuns, the last of this owner’s runs of every "
+    "kind).",
 )
-_ENDPOINT = "An endpoint can change between two runs; the transcript binds what it answered then."
+_ENDPOINT = (
+    "An endpoint can change between two runs; the transcript binds what it answered then.",
+    "Whose model answers at an endpoint's address is the word of whoever named it. What is told of "
+    "it, the address and the TLS certificates that were seen there, does not show who runs it.",
+)
 _LEAD = (
     "Fingerprints are indicative: nothing was planted in the model, so nothing about them is "
     "secret or random but the choice of probes and the halves of the pool. A match is a lead, "
@@ -84,7 +89,7 @@ METHODS = {
             "That the label permutations belong to the committed key was checked by the registry "
             "that signed this. To check it without that registry, the owner has to open the "
             "commitment to you.",
-            _ENDPOINT,
+            *_ENDPOINT,
         ),
     ),
     RANDOM_KEY_TEST: Method(
@@ -97,7 +102,7 @@ METHODS = {
             "That the true slot belongs to the committed key was checked by the registry that "
             "signed this. To check it without that registry, the owner has to open the commitment "
             "to you.",
-            _ENDPOINT,
+            *_ENDPOINT,
         ),
     ),
     DYNAMIC: Method(
@@ -118,7 +123,7 @@ METHODS = {
             "That the signs belong to the committed key, and the reference answers to the "
             "registered model, was checked by the registry that signed this. To check it without "
             "that registry, the owner has to open the commitment, and to show the model.",
-            _ENDPOINT,
+            *_ENDPOINT,
         ),
     ),
     TRIGGER: Method(
@@ -141,12 +146,12 @@ METHODS = {
             "signed this, byte for byte; anyone can check that they stand under the root that was "
             "registered before. To derive them without that registry, the owner has to open the "
             "commitment to you.",
-            "Innocent reference models are asked about the same triggers, where the null pool has "
-            "some; the certificate says how many, under nullPool. That the recorded answers are "
-            "theirs was checked by the registry that signed this.",
+            "Innocent reference models are asked about the same triggers; the certificate says how "
+            "many, under nullPool, and without enough of them nothing is a match. That the "
+            "recorded answers are theirs was checked by the registry that signed this.",
             "An endpoint can tell images like these from ordinary ones and refuse or answer them "
             "at random: that is a 'no match' too.",
-            _ENDPOINT,
+            *_ENDPOINT,
         ),
     ),
     AGREEMENT: Method(
@@ -157,7 +162,7 @@ METHODS = {
             *_LEAD,
             "A copy that was trained long enough on other images, or extracted through labels, "
             "errs in ways of its own: 'no match' does not prove independence.",
-            _ENDPOINT,
+            *_ENDPOINT,
         ),
     ),
     CORRELATION: Method(
@@ -168,7 +173,7 @@ METHODS = {
             *_LEAD,
             "A copy that was extracted through labels alone was not told from an innocent model of "
             "the same data by anything that was tried: 'no match' does not prove independence.",
-            _ENDPOINT,
+            *_ENDPOINT,
         ),
     ),
     FEATURE: Method(
@@ -181,7 +186,7 @@ METHODS = {
             "it no better than others: 'no match' does not prove independence.",
             "The suspect sees images in the style: whoever runs it can learn it, so later runs "
             "under the same key say less.",
-            _ENDPOINT,
+            *_ENDPOINT,
         ),
     ),
     FEATURE_GRADIENTS: Method(

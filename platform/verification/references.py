@@ -17,6 +17,7 @@ from registry import storage
 from registry.models import Version
 from spellmark.errors import SpellmarkError
 from spellmark.evidence import null_pool
+from spellmark.evidence.fingerprint_rule import least_accuracy
 from spellmark.model_files.card import ModelCard
 from spellmark.model_files.inspect import inspect_model_file
 from verification.models import Reference, Run
@@ -164,6 +165,18 @@ def check_able(accuracies: Iterable[float | None], owners: float) -> None:
             f"A model of the null pool is right on {lowest:.1%} of the test images, the owner's on "
             f"{owners:.1%}: an able innocent would stand out among such like a copy.",
             hint="Grow a pool for this very version, in more epochs or from more images.",
+        )
+
+
+def check_owner_able(accuracy: float, classes: int) -> None:
+    """Raise PoolError where the owner's model is too near to guessing to claim anything."""
+    least = least_accuracy(classes)
+    if accuracy < least:
+        raise PoolError(
+            f"The owner's model is right on {accuracy:.1%} of the test images, where guessing "
+            f"gives {1 / classes:.1%} and a claim asks for {least:.1%}: who knows nothing "
+            "resembles others by chance.",
+            hint="Compare a version that has learned its task, on images of that task.",
         )
 
 

@@ -1,11 +1,21 @@
-"""Reading suspects, runs and their evidence, always within the actor's organisation."""
+"""Reading suspects, runs and their evidence, always within the actor's organisation.
+
+The log alone is everybody's: an earlier registration counts whoever made it.
+"""
 
 from django.db.models import QuerySet
 
 from accounts.actors import AUDIT, READ, Actor
 from ledger.models import Certificate
-from ledger.selectors import certificate_file, certificate_proof, certificate_revocations
+from ledger.selectors import (
+    certificate_entries,
+    certificate_file,
+    certificate_proof,
+    certificate_revocations,
+    checkpoint_latest,
+)
 from registry import storage
+from registry.models import Version
 from spellmark.certificates.bundle import Bundle
 from spellmark.errors import SpellmarkError
 from verification.models import Reference, Run, Suspect
@@ -35,6 +45,27 @@ def reference_list(*, actor: Actor) -> QuerySet[Reference]:
     return Reference.objects.filter(organisation=actor.organisation).select_related(
         "version__model", "job"
     )
+
+
+def earlier_registration(run: Run) -> int | None:
+    """The log entry by which another organisation registered the suspect's very file before the
+    run's own registration; None where there is none, or the owner registered the file earlier yet.
+
+    Only of a file is it known which model the suspect is.
+    """
+    if not run.suspect.sha256:
+        return None
+    versions = Version.objects.filter(
+        files__sha256=run.suspect.sha256, certificate_id__isnull=False
+    )
+    owners = dict(versions.values_list("certificate_id", "model__organisation"))
+    certificates = Certificate.objects.filter(id__in=owners, revocation__isnull=True)
+    entries = certificate_entries(certificates, checkpoint_latest())
+    places = {entry.index: owners[id_] for id_, entry in entries.items()}
+    first = min(places, default=None)
+    if first is None or first >= run.registration_index or places[first] == run.organisation_id:
+        return None
+    return first
 
 
 def run_bundle(run: Run) -> Bundle:

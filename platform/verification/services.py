@@ -35,6 +35,7 @@ from spellmark.evidence.decision import (
     Outcome,
     usual_alpha,
 )
+from spellmark.evidence.earlier import held_against
 from spellmark.evidence.fingerprint_rule import (
     FEATURES,
     RANKED,
@@ -65,6 +66,8 @@ from verification.features import check_feature_suspect, feature_pool, feature_r
 from verification.methods import limits
 from verification.models import Exchange, Run, Suspect
 from verification.references import check_unchanged
+from verification.selectors import earlier_registration
+from verification.tries import tries_limit
 from verification.triggers import hold_triggers, trigger_pool, trigger_rule
 
 RUN_JOB = "verification-run"
@@ -378,13 +381,17 @@ def run_finish(
 
     pool: what asking the null pool came to; of trigger watermarks alone.
     """
-    exchanges, outcome = run_exchanges(run), decision.outcome
-    body = transcript.write(_header(run, disclosure, suspect_description), exchanges)
-    transcript_sha256 = storage.put(body)
+    exchanges, outcome, counts = run_exchanges(run), decision.outcome, tried(run)
+    earlier = earlier_registration(run)
+    header = _header(run, disclosure, suspect_description) | {
+        "tries": counts,
+        "earlierRegistration": earlier,
+    }
+    transcript_sha256 = storage.put(transcript.write(header, exchanges))
     levels = {exchange.level for exchange in exchanges if exchange.level}
 
     def record() -> None:
-        run.verdict, run.reason = decision.verdict, decision.reason
+        run.verdict, run.reason = held_against(decision.verdict, decision.reason, earlier)
         run.statistic, run.p_value = outcome.statistic, outcome.p_value
         _keep_outcome(run, outcome)
         if pool is not None:
@@ -397,7 +404,13 @@ def run_finish(
             organisation_id=run.organisation_id,
             kind="verdict",
             title=f"{run.suspect}: {run.verdict}",
-            statement=_statement(run, run_rule(run), exchanges, suspect_description),
+            statement=_statement(
+                run,
+                run_rule(run),
+                exchanges,
+                suspect_description,
+                {**counts, "earlierRegistration": earlier},
+            ),
         ).id
         run.save()
 
@@ -493,6 +506,7 @@ def _statement(
     rule: Rule,
     exchanges: Sequence[transcript.Exchange],
     suspect_description: Mapping[str, Any],
+    told: Mapping[str, int | None],
 ) -> Verdict:
     assert run.protection is not None
     assert run.finished_at is not None
@@ -504,7 +518,8 @@ def _statement(
         method=run.method,
         scheme=commitment.scheme,
         parameters={
-            **tried(run),
+            **rested_on(run),
+            **told,
             "classes": rule.classes,
             "minimumProbes": rule.minimum_probes,
             "answeredProbes": run.answered_probes,
@@ -527,28 +542,39 @@ def _statement(
         registration_digest=run.registration_digest,
         started_at=run.created_at,
         finished_at=run.finished_at,
-        limits=limits(run.method),
+        limits=(*limits(run.method), *tries_limit(run.method, told, run.p_value)),
     )
 
 
-def tried(run: Run) -> dict[str, Any]:
-    """The commitment that a run rests on, and how often its owner could have tried for a result.
+def tried(run: Run) -> dict[str, int]:
+    """How often the run's owner could have tried for a result (see Tries).
 
-    A run that rests on none counts the runs of its version before it.
+    All runs of the organisation count: a model that was registered again, or another key, makes
+    nobody a beginner.
     """
+    earlier = Run.objects.filter(
+        organisation=run.organisation_id, created_at__lt=run.created_at
+    ).count()
     if run.protection is None:
-        assert run.version is not None
-        return {"earlierRuns": run.version.runs.filter(created_at__lt=run.created_at).count()}
+        return {"earlierRuns": earlier}
+    return {
+        "ownerCommitments": Commitment.objects.filter(
+            version__model__organisation=run.organisation_id
+        ).count(),
+        "protectionsOfKey": run.protection.commitment.protections.count(),
+        "earlierRuns": earlier,
+    }
+
+
+def rested_on(run: Run) -> dict[str, Any]:
+    """The commitment that a run rests on, as certificates name it; nothing without one."""
+    if run.protection is None:
+        return {}
     commitment = run.protection.commitment
     return {
         **commitment.parameters,
         "commitment": commitment.digest,
         "binding": commitment.binding,
-        "ownerCommitments": Commitment.objects.filter(
-            version__model__organisation=run.organisation_id
-        ).count(),
-        "protectionsOfKey": commitment.protections.count(),
-        "earlierRuns": run.protection.runs.filter(created_at__lt=run.created_at).count(),
     }
 
 

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from spellmark.evidence.trigger_rule import TRIGGER
+
 
 @dataclass(frozen=True)
 class Tries:
     """How often an owner could have tried for a result, by when it was signed.
 
     keys: that the organisation committed to. protections: made under this key. earlier: runs of
-    this protection before, whatever came of them and whichever suspect they asked.
+    the organisation before, under whichever key, of whichever version, by whichever method, against
+    whichever suspect, and whatever came of them.
     """
 
     keys: int
@@ -28,8 +31,12 @@ class Tries:
 
     @property
     def count(self) -> int:
-        """By what a p-value has to be multiplied if the best of all was picked."""
+        """By what a p-value has to be multiplied at most if the best of all was picked."""
         return self.keys * self.protections * (self.earlier + 1)
+
+    def held(self, p_value: float) -> float:
+        """The p-value, held to all tries."""
+        return min(1.0, self.count * p_value)
 
     def __str__(self) -> str:
         parts = []
@@ -39,6 +46,22 @@ class Tries:
             parts.append(f"{self.protections:,} protections under this key")
         if self.earlier:
             parts.append(
-                f"{self.earlier:,} earlier run{'s' if self.earlier > 1 else ''} of this one"
+                f"{self.earlier:,} earlier run{'s' if self.earlier > 1 else ''} of this owner"
             )
         return ", ".join(parts) or "the first"
+
+
+def tries_limit(
+    method: str, parameters: Mapping[str, Any], p_value: float | None
+) -> tuple[str, ...]:
+    """What many tries leave of a p-value, in words; nothing where there was one, or p counts all.
+
+    parameters: a verdict's.
+    """
+    tries = Tries.of(parameters)
+    if method == TRIGGER or p_value is None or tries.count == 1:
+        return ()
+    return (
+        f"With {tries.count:,} tries ({tries}), an innocent would get this far with a probability "
+        f"of up to {tries.held(p_value):.2g}.",
+    )

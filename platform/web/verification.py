@@ -319,7 +319,7 @@ def run_page(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse:
         "sent": len(exchanges),
         "answered": sum(state == "answered" for state in exchanges),
         "tries": tries,
-        "corrected_p": min(1, tries.count * (run.p_value or 0)),
+        "corrected_p": tries.held(run.p_value or 0),
         "cases": case_list(actor=actor).filter(runs=run),
         "plot": run_plot(run),
         "plot_text": run_plot_text(run),

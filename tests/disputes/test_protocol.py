@@ -30,13 +30,13 @@ from verification.models import Run
 
 M, N, D = MET, NOT_MET, DOES_NOT_APPLY
 EXPECTED = {
-    # 1 needs an outside authority, 5 a null pool, 9 somebody who was given access; 6 is not met
-    # with a rank of 0.05 where the owner committed to a second key.
-    "trigger-watermark": [N, M, M, D, N, M, M, M, N, M, M, M],
-    "random-key-test": [N, M, M, D, N, M, M, D, N, M, M, M],
-    "keyed-labels": [N, M, M, D, N, M, M, D, N, M, M, M],
-    "dynamic-watermark": [N, M, M, D, N, M, N, D, N, M, M, M],
-    "external-feature": [N, M, M, D, M, N, M, D, N, M, M, M],
+    # 1 needs an outside authority, 5 and 11 a null pool, 9 somebody who was given access, 10 TLS or
+    # a file; 6 is not met with a rank of 0.05 where the owner committed to a second key.
+    "trigger-watermark": [N, M, M, D, M, M, M, M, N, N, M, M],
+    "random-key-test": [N, M, M, D, N, M, M, D, N, N, N, M],
+    "keyed-labels": [N, M, M, D, N, M, M, D, N, N, N, M],
+    "dynamic-watermark": [N, M, M, D, N, M, N, D, N, N, N, M],
+    "external-feature": [N, M, M, D, M, N, M, D, N, N, M, M],
     "external-feature-gradients": [N, M, M, D, M, N, M, D, N, M, M, M],
 }
 
@@ -57,10 +57,26 @@ def test_a_match_is_judged_by_its_method(alice_actor, method):
     assert [answer.demand for answer in found] == list(DEMANDS)
 
 
+def test_what_asks_no_pool_says_what_stands_in_its_place(alice_actor):
+    told = answers(factories.finished_run(alice_actor))
+    for number in (5, 11):
+        assert told[number][0] == N
+        assert "In its place stands the exact argument of the random key" in told[number][1]
+
+
+def test_a_verdict_rests_on_enough_models_of_the_pool(alice_actor):
+    run = factories.finished_trigger_run(alice_actor)
+    assert "0 of 57 innocent models pass, at most 5.12 % (95 %)" in answers(run)[11][1]
+    few = facts_of(run, pool=tuple({"source": "trained"} for _ in range(29)))
+    assert judge(few)[10].state == N
+    assert "29 innocent models were asked the same, not 30" in judge(few)[10].how
+
+
 def test_a_fingerprint_is_held_to_its_pool(alice_actor):
     run = factories.finished_fingerprint_run(alice_actor)
-    assert states(run) == [N, D, D, M, M, M, N, D, N, M, M, M]
+    assert states(run) == [N, D, D, M, M, M, M, D, N, N, M, M]
     told = answers(run)
+    assert "is right on 91.2 % of the test images; a claim asks for 30 %" in told[7][1]
     found, models = run.findings, len(run.pool)
     assert f"{models} models that the registry trained were asked; none is accused" in told[5][1]
     bound = f"{100 * found['falsePositiveRateAtMost']:.3g} % (95 %)"
@@ -70,6 +86,16 @@ def test_a_fingerprint_is_held_to_its_pool(alice_actor):
     most = int(0.05 / again.p_value)
     assert judge(facts_of(again, tries=most))[5].state == M
     assert judge(facts_of(again, tries=most + 1))[5].state == N
+
+
+def test_an_owners_model_near_guessing_claims_nothing(alice_actor):
+    facts = facts_of(factories.finished_fingerprint_run(alice_actor))
+    assert judge(facts)[6].state == M
+    for right, told in ((0.29, "right on 29 %"), (None, "is not on record")):
+        parameters = {**facts.signed.parameters, "ownerAccuracy": right}
+        statement = replace(facts.signed, parameters=parameters)
+        found = judge(replace(facts, verdict=replace(facts.verdict, statement=statement)))[6]
+        assert (found.state, told in found.how) == (N, True)
 
 
 def test_a_void_claim_keeps_to_the_protocol(alice_actor):
@@ -207,6 +233,7 @@ def test_every_demand_falls_with_its_facts(alice_actor):
     signed = facts_of(run).signed
     assert signed is not None
     card = facts_of(run).report_card
+    bound = {"suspect_url": "https://robin.example", "tls_certificates": frozenset({"a" * 64})}
     breaks = {
         2: {"registration": None},
         3: {"root": "0" * 64},
@@ -218,8 +245,8 @@ def test_every_demand_falls_with_its_facts(alice_actor):
         12: {"verdict": None},
     }
     for number, changed in breaks.items():
-        assert judge(facts_of(run))[number - 1].state == M, number
-        assert judge(facts_of(run, **changed))[number - 1].state == N, number
+        assert judge(facts_of(run, **bound))[number - 1].state == M, number
+        assert judge(facts_of(run, **bound | changed))[number - 1].state == N, number
     for changed in ({"suspect_classes": 9}, {"classes_seen": 1}, {"report_card": {}}):
         assert judge(facts_of(run, **changed))[6].state == N
     # Rows of a trigger run have no score; its findings tell how many models passed.
@@ -231,6 +258,20 @@ def test_every_demand_falls_with_its_facts(alice_actor):
     assert judge(facts_of(run, pool=pool, findings=asked))[4].state == M
     void = judge(facts_of(run, pool=pool, findings={"passed": 2, "void": True}))[4]
     assert (void.state, "accuses 2 of 30" in void.how) == (N, True)
+
+
+def test_an_endpoint_is_bound_by_one_tls_certificate(alice_actor):
+    run = factories.finished_run(alice_actor)
+    assert "answered without TLS" in answers(run)[10][1]
+    bound = {"suspect_url": "https://robin.example", "tls_certificates": frozenset({"a" * 64})}
+    assert judge(facts_of(run, **bound))[9].state == M
+    for changed, told in (
+        ({"suspect_url": "http://robin.example"}, "without TLS"),
+        ({"tls_certificates": frozenset({"a" * 64, None})}, "without TLS"),
+        ({"tls_certificates": frozenset({"a" * 64, "b" * 64})}, "under 2 TLS certificates"),
+    ):
+        found = judge(facts_of(run, **bound | changed))[9]
+        assert (found.state, told in found.how) == (N, True)
 
 
 def test_a_match_among_many_tries_is_not_met(alice_actor):

@@ -12,18 +12,17 @@ from protection.false_claims import false_claims_create
 from protection.models import Rehearsal
 from registry.models import Version
 from spellmark.attacks.forge_claim.catalogue import BUDGETS, FORGERIES
-from tasks import false_claims, pool_growth
+from tasks import false_claims
 from tasks.work import Work
 from tests import factories
 from tests.tasks.test_verification_jobs import blots, one_connection, one_thread
-from verification.references import pool_grow
 
 __all__ = ["blots", "one_connection", "one_thread"]
 
 pytestmark = pytest.mark.slow
 
 SIZES = replace(
-    BUDGETS["quick"], images=700, epochs=3, mark_epochs=20, references=1, innocents=2, pool=3,
+    BUDGETS["quick"], images=700, epochs=3, mark_epochs=20, references=1, innocents=2,
     candidates=64, steps=4, secrets=10,
 )  # fmt: skip
 
@@ -43,6 +42,12 @@ def row(alice_actor, version) -> Rehearsal:
     return false_claims_create(actor=alice_actor, version=version, dataset="blots", budget="quick")
 
 
+@pytest.fixture
+def pool(alice_actor, version) -> None:
+    """A null pool that is large enough, and costs nothing."""
+    factories.reference_pool(alice_actor, version, dataset="blots", of_a_kind=10)
+
+
 def lines(row: Rehearsal) -> str:
     return "\n".join(line.text for line in row.job.lines.all())
 
@@ -60,28 +65,25 @@ def test_every_kind_is_tried_and_none_is_believed(row, tmp_path):
     assert named["seed grinding"]["tried"] == SIZES.secrets
     assert named["free labels"]["naive"] == SIZES.innocents
     assert "others are trained" in lines(row)
-    assert "1 models of the accuser's, 2 innocents, a null pool of 3" in lines(row)
+    assert "1 models of the accuser's, 2 innocents, a null pool of 30" in lines(row)
     assert "seed grinding, 10 secrets against one innocent: 0 of 10 accepted" in lines(row)
     assert not (tmp_path / "scratch" / str(row.job_id)).exists()
 
 
-def test_the_versions_own_null_pool_sits_in_court(alice_actor, version, row, monkeypatch):
-    monkeypatch.setattr(pool_growth, "OTHERS", (("small-mlp", {"width": 64}),))
-    job = pool_grow(
-        actor=alice_actor, version=version, dataset="blots", images=500, of_a_kind=2, epochs=20
-    )
-    tasks.run_job(str(job.id))
+def test_the_versions_own_null_pool_sits_in_court(row, pool):
     Rehearsal.objects.filter(id=row.id).update(attacks=["hand-picked images", "backdating"])
     tasks.run_job(str(row.job_id))
     row.refresh_from_db()
     assert row.job.state == Job.State.SUCCEEDED, row.job.error
-    assert "a null pool of 6" in lines(row)
+    assert "a null pool of 30" in lines(row)
     assert "others are trained" not in lines(row)
     assert [one["name"] for one in row.results] == ["hand-picked images", "backdating"]
-    assert row.results[0]["details"]["pool"] == 6
+    assert row.results[0]["details"]["pool"] == 30
 
 
-def test_a_lost_worker_leaves_its_models_and_the_kinds_that_were_done(row, tmp_path, monkeypatch):
+def test_a_lost_worker_leaves_its_models_and_the_kinds_that_were_done(
+    row, pool, tmp_path, monkeypatch
+):
     Rehearsal.objects.filter(id=row.id).update(attacks=["hand-picked images", "backdating"])
     whole, asked = false_claims.run_forgeries, []
 
@@ -98,7 +100,7 @@ def test_a_lost_worker_leaves_its_models_and_the_kinds_that_were_done(row, tmp_p
     folder = tmp_path / "scratch" / str(row.job_id)
     assert json.loads((folder / "hand-picked images.json").read_text())[0]["accepted"] == 0
     models = {path.name: path.stat().st_mtime_ns for path in folder.glob("model-*.pt")}
-    assert len(models) == SIZES.models
+    assert len(models) == SIZES.models - SIZES.pool
     shown: list[str] = []
     monkeypatch.setattr(Work, "progress", lambda self, share, step: shown.append(step))
     false_claims.run(work)
@@ -108,7 +110,7 @@ def test_a_lost_worker_leaves_its_models_and_the_kinds_that_were_done(row, tmp_p
     assert [one["name"] for one in row.results] == ["hand-picked images", "backdating"]
 
 
-def test_it_stops_when_it_is_cancelled(row, tmp_path, monkeypatch):
+def test_it_stops_when_it_is_cancelled(row, pool, tmp_path, monkeypatch):
     tell = Work.progress
 
     def cancelled(work, share, step):

@@ -20,6 +20,7 @@ from spellmark.training import datasets, weights
 from spellmark.training.architectures import fresh
 from spellmark.training.fit import Recipe, fit
 from tasks import pool_growth, work
+from tests import factories
 from verification import fingerprints, references
 from verification.models import ProbeSet, Reference, ReferenceAnswers
 from verification.selectors import run_bundle
@@ -132,6 +133,7 @@ def test_copies_are_told_from_innocents_by_every_fingerprint(alice_actor, tmp_pa
     assert run.p_value == 1 / 20 <= run.rule["alpha"]
     assert run.exchanges.count() == run.answered_probes == 150
     assert not run.findings["void"]
+    assert run.findings["ownerAccuracy"] > 0.5
     assert "not a proof" in run.reason
     assert ReferenceAnswers.objects.count() == 57
     assert ran(alice_actor, version, innocent, "agreement", probes=150).verdict != "match"
@@ -161,6 +163,20 @@ def test_copies_are_told_from_innocents_by_every_fingerprint(alice_actor, tmp_pa
     run.refresh_from_db()
     assert (run.verdict, run.job.state) == ("inconclusive", Job.State.FAILED)
     assert "would stand out among such like a copy" in run.job.error
+
+
+def test_a_model_that_knows_nothing_claims_nothing(alice_actor, tmp_path):
+    version = version_of(alice_actor, fresh(CARD, 0), tmp_path)
+    factories.reference_pool(alice_actor, version, dataset="small")
+    run = fingerprints.fingerprint_run_create(
+        actor=alice_actor, suspect=suspect_of(alice_actor, fresh(CARD, 1), tmp_path, "other"),
+        version=version, dataset="small", method="agreement",
+    )  # fmt: skip
+    tasks.run_job(str(run.job_id))
+    run.refresh_from_db()
+    assert (run.verdict, run.job.state) == ("inconclusive", Job.State.FAILED)
+    assert "where guessing gives 10.0% and a claim asks for 30.0%" in run.job.error
+    assert not run.exchanges.exists()
 
 
 def test_a_lost_worker_trains_no_model_twice(alice_actor, tmp_path, monkeypatch):

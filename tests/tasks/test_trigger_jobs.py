@@ -52,14 +52,19 @@ def no_heartbeat(monkeypatch) -> None:
     monkeypatch.setattr("tasks.work.BEAT_SECONDS", 3600)
 
 
-def marked(actor, folder, *, epochs: int = 8, model=None, **choices: int):
-    """A trigger watermark in an innocent model, or in this one, and its key file."""
+def marked(actor, folder, *, epochs: int = 8, model=None, of_a_kind: int = 10, **choices: int):
+    """A trigger watermark in an innocent model, or in this one, and its key file.
+
+    of_a_kind: models of the null pool, which nobody has trained; they fit nothing.
+    """
     ensure_signing_keys()
     path, key = folder / "model.safetensors", factories.trigger_key(**choices)
     weights.save(model or innocent(), CARD, path)
     version = version_create(actor=actor, model=model_create(actor=actor, name="robin"))
     file_upload(actor=actor, version=version, name=path.name, chunks=[path.read_bytes()])
     version = version_publish(actor=actor, version=version)
+    if of_a_kind:
+        factories.reference_pool(actor, version, dataset="blots", of_a_kind=of_a_kind)
     commitment = commitment_create(
         actor=actor, version=version, digest=key.commitment(), scheme=key.scheme,
         parameters=key.parameters,
@@ -137,12 +142,14 @@ def test_a_copy_is_told_from_innocents_and_each_run_opens_fresh_triggers(alice_a
 def test_the_null_pool_is_asked_the_same_and_one_that_passes_makes_it_void(
     alice_actor, tmp_path, monkeypatch
 ):
-    row, key = marked(alice_actor, tmp_path)
+    row, key = marked(alice_actor, tmp_path, of_a_kind=0)
     copy, _ = result_of(row)
     suspect = suspect_of(alice_actor, copy, tmp_path)
     run = ran(alice_actor, row, key, suspect)
-    assert (run.verdict, run.findings["models"]) == ("match", 0)
-    assert run.reason.endswith("the null pool has none for this task.")
+    assert (run.verdict, run.findings["models"]) == ("inconclusive", 0)
+    assert run.p_value <= run.rule["alpha"]
+    assert "the null pool has none for this task." in run.reason
+    assert run.reason.endswith("Grow the pool, then start another run.")
 
     monkeypatch.setattr(pool_growth, "OTHERS", (("small-mlp", {"width": 64}),))
     job = pool_grow(
@@ -150,9 +157,13 @@ def test_the_null_pool_is_asked_the_same_and_one_that_passes_makes_it_void(
     )
     tasks.run_job(str(job.id))
     run = ran(alice_actor, row, key, suspect)
-    assert (run.verdict, run.rule["models"], len(run.pool)) == ("match", 6, 6)
+    assert (run.verdict, run.rule["models"], len(run.pool)) == ("inconclusive", 6, 6)
+    assert "None of 6 innocent reference models passes." in run.reason
+    factories.reference_pool(alice_actor, row.source, dataset="blots", of_a_kind=8)
+    run = ran(alice_actor, row, key, suspect)
+    assert (run.verdict, run.rule["models"], len(run.pool)) == ("match", 30, 30)
     assert (run.findings["passed"], run.findings["void"]) == (0, False)
-    assert run.reason.endswith("None of 6 innocent reference models passes.")
+    assert run.reason.endswith("None of 30 innocent reference models passes.")
     header, exchanges = read(run_bundle(run).transcript)
     assert {len(one["answers"]) for one in header["pool"]} == {len(exchanges)}
     report = verify_files(run_bundle(run), trust())
@@ -162,15 +173,16 @@ def test_the_null_pool_is_asked_the_same_and_one_that_passes_makes_it_void(
     thief = fit(copy, CARD, datasets.load("blots").train[:300], Recipe(epochs=1, seed=5))
     path = tmp_path / "reference.safetensors"
     weights.save(thief, CARD, path)
-    Reference.objects.filter(number=0).update(sha256=storage.put(path.read_bytes()))
+    learnt = Reference.objects.filter(job=job, number=0)
+    learnt.update(sha256=storage.put(path.read_bytes()))
     run = ran(alice_actor, row, key, suspect)
     assert (run.verdict, run.findings["passed"]) == ("inconclusive", 1)
     assert run.p_value <= run.rule["alpha"]
-    assert run.reason.startswith("Void: by the same triggers 1 of 6 innocent")
+    assert run.reason.startswith("Void: by the same triggers 1 of 30 innocent")
 
     # One that somebody brought is not asked: it may be a copy.
-    Reference.objects.filter(number=0).update(source="uploaded", job=None)
-    assert services.rule_for(row).models == 5
+    learnt.update(source="uploaded", job=None)
+    assert services.rule_for(row).models == 29
 
 
 def test_who_registers_a_stolen_model_later_cannot_accuse_its_owner(

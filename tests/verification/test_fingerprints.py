@@ -9,6 +9,8 @@ from django.db import IntegrityError
 
 from accounts.actors import ForbiddenError
 from ledger.selectors import trust
+from registry import storage
+from registry.services import file_upload, version_create, version_publish
 from spellmark.certificates.verify import verify_files
 from spellmark.evidence.fingerprint_rule import FingerprintRuleError
 from spellmark.evidence.null_pool import (
@@ -27,6 +29,7 @@ from verification.plots import LEFT, RIGHT, run_plot, run_plot_text
 from verification.references import (
     PoolError,
     check_able,
+    check_owner_able,
     fewest_of_a_kind,
     pool_grow,
     pool_of,
@@ -105,6 +108,16 @@ def test_a_pool_that_is_too_weak_beside_the_owners_model_is_refused():
     for weak in (0.78, None):
         with pytest.raises(PoolError, match="would stand out among such like a copy"):
             check_able([0.9, weak], 0.88)
+
+
+def test_an_owners_model_near_guessing_is_refused():
+    check_owner_able(0.3, 10)
+    with pytest.raises(PoolError, match="right on 29.0% .* guessing gives 10.0% .* asks for 30.0%"):
+        check_owner_able(0.29, 10)
+    # Of two classes nobody can be right three times as often as chance.
+    check_owner_able(0.75, 2)
+    with pytest.raises(PoolError, match="asks for 75.0%"):
+        check_owner_able(0.7, 2)
 
 
 def test_a_model_stands_in_the_pool_once_and_the_owners_own_never(alice_actor, version):
@@ -193,11 +206,18 @@ def test_certificate_and_page_tell_the_same_of_the_pool(alice_actor, finished, i
     for name in ("models", "threshold", "tested", "falsePositives", "void"):
         assert told["nullPool"][name] == run.findings[name]
     assert told.get("wrongStyle") == run.findings.get("control")
+    assert told["ownerAccuracy"] == run.findings["ownerAccuracy"]
 
 
-def test_a_certificate_counts_the_runs_of_the_version_before(alice_actor):
+def test_a_certificate_counts_the_runs_of_the_same_file_under_another_number(alice_actor):
     first = factories.finished_fingerprint_run(alice_actor, probes=20)
-    second = factories.finished_fingerprint_run(alice_actor, probes=20, version=first.version)
+    again = version_create(actor=alice_actor, model=first.version.model)
+    body = storage.get(first.version.files.get().sha256)
+    file_upload(actor=alice_actor, version=again, name="model.safetensors", chunks=[body])
+    again = version_publish(actor=alice_actor, version=again)
+    Reference.objects.update(version=None)
+    second = factories.finished_fingerprint_run(alice_actor, probes=20, version=again)
+    assert second.version.number == 2
     told = [
         verify_files(run_bundle(run), trust()).statement.parameters["earlierRuns"]
         for run in (first, second)

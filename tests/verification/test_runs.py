@@ -22,7 +22,8 @@ from registry.models import Commitment
 from registry.services import commitment_create
 from spellmark.certificates.bundle import Bundle
 from spellmark.certificates.trust import Trust
-from spellmark.certificates.verify import verify_bundle, verify_files
+from spellmark.certificates.verify import _check_statistic, verify_bundle, verify_files
+from spellmark.errors import SpellmarkError
 from spellmark.evidence import transcript
 from spellmark.evidence.decision import DecisionRuleError, Disclosure, decide
 from spellmark.evidence.draws import true_slot
@@ -52,7 +53,7 @@ from verification.methods import METHODS, limits
 from verification.models import Run
 from verification.selectors import NoEvidenceError, run_bundle, run_list
 from verification.services import VerificationError, run_create, run_resume
-from verification.tries import Tries
+from verification.tries import Tries, tries_limit
 
 HEADERS = {"Authorization": "Bearer quiet"}
 
@@ -216,7 +217,7 @@ def test_the_transcript_of_keyed_labels_discloses_the_labels_and_no_transform(al
     assert header["labels"] == [key.labels[0].tolist()]
     assert header.keys() == {
         "format", "run", "method", "scheme", "parameters", "commitment", "binding", "dataset",
-        "suspect", "rule", "batch", "seed", "labels",
+        "suspect", "rule", "batch", "seed", "labels", "tries", "earlierRegistration",
     }  # fmt: skip
     assert all(len(exchange.labels) == 1 for exchange in exchanges)
     assert (run.hits, run.true_slot) == (None, None)
@@ -352,7 +353,10 @@ def test_a_finished_runs_bundle_is_accepted_offline(alice_actor, tmp_path, verdi
     parameters = report.statement.parameters
     assert parameters["ownerCommitments"] == Commitment.objects.count()
     assert (parameters["protectionsOfKey"], parameters["earlierRuns"]) == (1, 0)
-    assert (report.statement.method, report.statement.limits) == (method, limits(method))
+    assert report.statement.method == method
+    told = report.statement.limits[len(limits(method)) :]
+    assert report.statement.limits == limits(method) + told
+    assert told == tries_limit(method, parameters, run.p_value)
     assert report.statement.decoys == run.rule.get("decoys", 0)
     assert report.statement.smallest_p == run.smallest_p
 
@@ -362,7 +366,57 @@ def test_earlier_runs_are_counted_whatever_came_of_them(alice_actor):
     second = finished_run(alice_actor, protection=first.protection)
     tries = Tries.of(verify_files(run_bundle(second), trust()).statement.parameters)
     assert (tries.earlier, tries.count) == (1, 2 * Commitment.objects.count())
-    assert "1 earlier run of this one" in str(tries)
+    assert "1 earlier run of this owner" in str(tries)
+    (first_told, second_told) = (
+        verify_files(run_bundle(run), trust()).statement.limits[-1] for run in (first, second)
+    )
+    assert "tries" not in first_told
+    assert second_told == (
+        "With 2 tries (1 earlier run of this owner), an innocent would get this far with a "
+        "probability of up to 0.02."
+    )
+
+
+def test_runs_under_another_key_are_tries_too(alice_actor):
+    first = finished_protection(alice_actor)
+    for _ in range(3):
+        finished_run(alice_actor, protection=first, verdict="no match")
+    other = key_file(labels="plain")
+    lock = finished_protection(alice_actor, name="wren", key=other)
+    run = finished_run(alice_actor, protection=lock, key=other)
+    tries = Tries.of(verify_files(run_bundle(run), trust()).statement.parameters)
+    assert (tries.keys, tries.earlier, tries.count) == (2, 3, 2 * 4)
+
+
+def test_another_owners_runs_are_no_tries(alice_actor, charlie_actor):
+    finished_run(charlie_actor)
+    run = finished_run(alice_actor)
+    assert verify_files(run_bundle(run), trust()).statement.parameters["earlierRuns"] == 0
+
+
+def test_tries_that_the_transcript_tells_otherwise_are_refused(alice_actor):
+    run = finished_run(alice_actor)
+    bundle = run_bundle(run)
+    header, exchanges = transcript.read(bundle.transcript)
+    header.pop("format")
+    told = header | {"tries": header["tries"] | {"earlierRuns": 7}}
+    lines = transcript.write(told, exchanges)
+    statement = verify_files(bundle, trust()).statement
+    with pytest.raises(SpellmarkError, match="earlierRuns is not the one"):
+        _check_statistic(lines, statement)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["classes", "triggers", "digits", "queryCap", "minimumProbes", "answeredProbes", "runNumber"],
+)
+def test_a_certificate_tells_the_rule_of_the_triggers_as_its_transcript_does(alice_actor, name):
+    bundle = run_bundle(finished_run(alice_actor, method="trigger-watermark"))
+    statement = verify_files(bundle, trust()).statement
+    _check_statistic(bundle.transcript, statement)
+    parameters = {**statement.parameters, name: statement.parameters[name] + 1}
+    with pytest.raises(SpellmarkError, match=f"{name} is not the one"):
+        _check_statistic(bundle.transcript, replace(statement, parameters=parameters))
 
 
 def test_an_altered_bundle_is_refused(alice_actor):

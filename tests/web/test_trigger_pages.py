@@ -157,14 +157,17 @@ def test_the_page_of_a_run_says_what_the_null_pool_said(as_alice, alice_actor, w
     run = factories.finished_trigger_run(alice_actor, trigger=watermark)
     address = reverse("web:run", args=[run.id])
     page = text(as_alice.get(address))
+    assert "Innocent models asked</dt><dd>0 of 57 would be a match" in page
+    assert "A match asks for 30, with some of each kind" in page
+
+    run.rule |= {"models": 0, "pool_sha256": ""}
+    run.save()
+    page = text(as_alice.get(address))
     assert "Innocent models asked</dt><dd>none" in page
     assert "grow the pool</a> before the next run" in page
-    assert "No innocent reference model was asked" in page
-
     run.rule |= {"models": 39, "pool_sha256": "a" * 64}
     run.findings |= {"models": 39}
     run.save()
-    assert "Innocent models asked</dt><dd>0 of 39 would be a match" in text(as_alice.get(address))
     run.findings |= {"passed": 2, "void": True}
     run.verdict = "inconclusive"
     run.save()
@@ -177,4 +180,9 @@ def test_the_rule_stands_on_the_page_before_the_first_question(as_alice, alice_a
     factories.endpoint_suspect(alice_actor)
     page = text(as_alice.get(reverse("web:run-new"), {"protection": watermark.id}))
     assert "At most 32 images, one a request" in page
-    assert "The null pool has no model to ask the same" in page
+    assert "The null pool has 0 models to ask the same" in page
+    assert "A match asks for 30, with some of each kind" in page
+    factories.reference_pool(alice_actor, watermark.source)
+    page = text(as_alice.get(reverse("web:run-new"), {"protection": watermark.id}))
+    assert "The null pool has 57 models to ask the same" in page
+    assert "A match asks for 30" not in page

@@ -13,7 +13,7 @@ from spellmark.attacks.forge_claim.court import Model
 from spellmark.attacks.forge_claim.forgery import Forgery
 from spellmark.attacks.forge_claim.suite import run_forgeries
 from spellmark.attacks.forge_claim.world import World, make_world
-from spellmark.evidence.null_pool import KINDS, TRAINED
+from spellmark.evidence.null_pool import KINDS, LEAST_MODELS, TRAINED
 from spellmark.training import weights
 from tasks.lock import data_for
 from tasks.rehearsing import rehearse
@@ -23,7 +23,7 @@ from verification.references import card_of_version, pool_of
 # Training everybody, beside making the claims.
 WORLDS_SHARE = 0.4
 # All of them are in memory at once.
-MOST_OF_POOL = 30
+MOST_OF_POOL = LEAST_MODELS
 
 
 def run(work: Work) -> None:

@@ -50,7 +50,7 @@ def verify(run: Run, rule: FingerprintRule, work: Work) -> None:
     assert run.protection is not None
     sealed = unseal(work.job)
     style = opened_style(run.protection, KeyFile.loads(sealed["key"]))
-    check_run_pool(run)
+    owner_accuracy = check_run_pool(run)
     bench = _Bench(run, run.protection, rule, work, style)
     if rule.method == FEATURE_GRADIENTS:
         told, described, findings = bench.by_gradients()
@@ -62,6 +62,7 @@ def verify(run: Run, rule: FingerprintRule, work: Work) -> None:
         # From what is disclosed alone, as everybody else will.
         decision=replay(rule, told, services.run_exchanges(run)),
         disclosure=told,
+        owner_accuracy=owner_accuracy,
         findings=findings,
         suspect_description=described,
     )

@@ -46,14 +46,11 @@ CANDIDATES = 1200
 
 def verify(run: Run, rule: FingerprintRule, work: Work) -> None:
     """Compare the suspect with the owner's version, rank it in the pool, write the verdict."""
-    check_run_pool(run)
-    if rule.method == WEIGHTS:
-        _weigh(run, rule, work)
-    else:
-        _ask(run, rule, work)
+    by = _weigh if rule.method == WEIGHTS else _ask
+    by(run, rule, work, check_run_pool(run))
 
 
-def _weigh(run: Run, rule: FingerprintRule, work: Work) -> None:
+def _weigh(run: Run, rule: FingerprintRule, work: Work, owner_accuracy: float) -> None:
     own = read_tensors(model_path(run.source))
     pool = run_pool(run)
     scores: dict[Reference, float | None] = {}
@@ -70,6 +67,7 @@ def _weigh(run: Run, rule: FingerprintRule, work: Work) -> None:
         job=work.job,
         decision=replay(rule, told, []),
         disclosure=told,
+        owner_accuracy=owner_accuracy,
         findings={
             "relation": found.relation,
             "permuted": found.permuted,
@@ -80,7 +78,7 @@ def _weigh(run: Run, rule: FingerprintRule, work: Work) -> None:
     )
 
 
-def _ask(run: Run, rule: FingerprintRule, work: Work) -> None:
+def _ask(run: Run, rule: FingerprintRule, work: Work, owner_accuracy: float) -> None:
     bench = _Bench(run, work)
     probe_set, known = bench.probe_set(rule.variant)
     answers = bench.pool_answers(probe_set, known)
@@ -114,6 +112,7 @@ def _ask(run: Run, rule: FingerprintRule, work: Work) -> None:
         # From what is disclosed alone, as everybody else will.
         decision=replay(rule, told, exchanges),
         disclosure=told,
+        owner_accuracy=owner_accuracy,
         findings={"candidates": len(known), "probeSet": probe_set.sha256},
         suspect_description=described,
     )

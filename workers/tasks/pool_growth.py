@@ -21,6 +21,7 @@ from verification.references import (
     PoolError,
     card_of_version,
     check_able,
+    check_owner_able,
     is_able,
     pool_finish,
     reference_card,
@@ -107,12 +108,17 @@ def split_for(kind: str, data: Dataset, images: int | None) -> Split:
     return rest if len(rest) >= LEAST_OTHER else data.test[len(data.test) // 2 :]
 
 
-def check_run_pool(run: Run) -> None:
-    """Raise PoolError where the run's pool is too weak beside the owner's model."""
+def check_run_pool(run: Run) -> float:
+    """How often the owner's model is right on test images, in [0, 1].
+
+    Raises PoolError where it knows too little, or the run's pool is too weak beside it.
+    """
     trained = [one.sha256 for one in run_pool(run) if one.source == TRAINED]
     rows = Reference.objects.filter(organisation=run.organisation_id, sha256__in=trained)
-    data = data_for(run.owners, run.dataset)
-    check_able(rows.values_list("accuracy", flat=True), _owners_accuracy(run.owners, data))
+    owners = _owners_accuracy(run.owners, data_for(run.owners, run.dataset))
+    check_owner_able(owners, card_of_version(run.owners).classes)
+    check_able(rows.values_list("accuracy", flat=True), owners)
+    return owners
 
 
 def _owners_accuracy(version: Version, data: Dataset) -> float:

@@ -1,6 +1,6 @@
 """What every run has: a suspect that is asked, and a record of it that outlives a crash."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db import transaction
@@ -65,7 +65,16 @@ def ask(
     exchanges = services.run_exchanges(run)
     if not any(exchange.state == "answered" for exchange in exchanges):
         raise no_usable_answer()
-    return exchanges, suspect.describe()
+    return exchanges, described(suspect, exchanges)
+
+
+def described(suspect: Suspect, exchanges: Iterable[transcript.Exchange]) -> dict[str, Any]:
+    """What a certificate says of the suspect: an endpoint also by the TLS certificates seen."""
+    told = suspect.describe()
+    if "url" not in told:
+        return told
+    seen = {one.tls_certificate_sha256 for one in exchanges if one.tls_certificate_sha256}
+    return {**told, "tlsCertificates": sorted(seen)}
 
 
 def no_usable_answer() -> SuspectError:

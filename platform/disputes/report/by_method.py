@@ -240,9 +240,8 @@ def _trigger_rule(run: Run, rule: TriggerRule) -> tuple[Fact, ...]:
             "Null pool",
             (
                 f"{rule.models:,} innocent models that the registry trained are asked about the "
-                "same triggers; if one passes, the claim is void"
-                if rule.models
-                else "none: no innocent model was at hand to be asked the same",
+                f"same triggers; with fewer than {rule.least_models:,}, or none of a kind, nothing "
+                "is a match, and if one passes, the claim is void",
             ),
         ),
     )
@@ -361,9 +360,12 @@ def _pool_rule(run: Run, rule: FingerprintRule) -> tuple[Fact, ...]:
 def _pool_result(run: Run) -> tuple[Fact, ...]:
     found = run.findings or {}
     void = ("yes: it accuses an innocent model, so it may accuse nobody",) if found["void"] else ()
+    right = found.get("ownerAccuracy")
+    able = () if right is None else (f"right on {percent(right)} of the test images",)
     return tuple(
         fact
         for fact in (
+            Fact("Owner’s model", able),
             Fact("Score", (f"{run.score:.4f}, threshold {found['threshold']:.4f}",)),
             Fact("As close or closer", (f"{found['atOrAbove']:,} of {found['models']:,} models",)),
             Fact("Closest kind", (found["closest"],)),

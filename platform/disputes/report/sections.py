@@ -129,7 +129,7 @@ def _tries(item: RunEvidence) -> tuple[str, ...]:
     tries = Tries.of(item.verdict.parameters)
     if tries.count == 1:
         return ("the only key, and the first run with it",)
-    held = share(min(1.0, tries.count * item.run.p_value))
+    held = share(tries.held(item.run.p_value))
     return (f"{tries}; held to all of them, p is at most {held}",)
 
 

@@ -80,8 +80,9 @@ PROTOCOL = (
     "the key gives it with a chance of one in as many as there are classes, whatever it answers. "
     "Every run opens triggers that no run opened before, and its p-value counts the looks, the "
     "runs and the owner’s keys before it. Nobody is asked unless the owner’s own model knows nine "
-    "in ten of its triggers and does its task. Where there is a null pool, its models are asked "
-    "about the same triggers, and a single one that passes makes the claim void.",
+    "in ten of its triggers and does its task. At least 30 models of the null pool, some of "
+    "each kind, have to be asked about the same triggers before there is a match, and a single one "
+    "that passes makes the claim void.",
     "Ranked, with fingerprints. Without a secret a suspect is compared as it is: by the owner’s "
     "own mistakes, by which inputs it finds alike, or by its weights. Its score is ranked among "
     "models that are known to be innocent (the null pool), which was fixed before the suspect was "

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from spellmark.evidence.null_pool import KINDS, Reference
+from spellmark.evidence.null_pool import KINDS, LEAST_MODELS, Reference
 from spellmark.evidence.recompute import recompute
 from spellmark.evidence.transcript import Exchange, TranscriptError, write
 from spellmark.evidence.trigger_leaves import LeavesError, draw_leaves
@@ -43,26 +43,52 @@ def told(key: TriggerKey = KEY) -> TriggerDisclosure:
     return TriggerDisclosure(SEED, KEY.tree.root, "robin", openings)
 
 
-def header(disclosure: TriggerDisclosure) -> dict[str, object]:
-    return {"rule": asdict(RULE), "seed": SEED.hex(), **disclosure.as_dict()}
+LABELS = [KEY.label(leaf) for leaf in draw_leaves(SEED, 32, USED, 16)]
+
+
+def asked_reference(number: int, hits: int, asked: int = 16) -> AskedReference:
+    """An innocent model that gives the first `hits` triggers of a run their labels."""
+    answers = [(label + (place >= hits)) % 10 for place, label in enumerate(LABELS)]
+    return AskedReference(
+        Reference(KINDS[number % 3], f"{number:064x}"), tuple(answers[:asked]), hits
+    )
+
+
+def innocents(count: int = LEAST_MODELS, *, asked: int = 16) -> list[AskedReference]:
+    """Innocent models, some of each kind, that know two triggers each."""
+    return [asked_reference(number, 2, asked) for number in range(count)]
+
+
+def with_pool(*pool: AskedReference):
+    references = [one.reference for one in pool]
+    rule = replace(RULE, models=len(pool), pool_sha256=pool_digest(references))
+    return rule, replace(told(), pool=pool)
+
+
+def header(rule: TriggerRule, disclosure: TriggerDisclosure) -> dict[str, object]:
+    return {"rule": asdict(rule), "seed": SEED.hex(), **disclosure.as_dict()}
 
 
 def test_outsiders_come_to_the_same_figures():
-    found, _ = replay(RULE, told(), exchanges())
+    rule, disclosure = with_pool(*innocents())
+    found, _ = replay(rule, disclosure, exchanges())
     assert (found.verdict, found.queries) == ("match", 8)
-    assert recompute(write(header(told()), exchanges())) == {
+    assert recompute(write(header(rule, disclosure), exchanges())) == {
         "method": "trigger-watermark", "statistic": 8, "pValue": found.p_value, "alpha": 1e-6,
         "smallestP": RULE.smallest_p, "queries": 16, "verdict": "match",
         "evidenceClass": "verified",
         "told": {
+            "earlierRegistration": None,
             "owner": "robin", "triggerRoot": KEY.tree.root, "registrationNumber": 1, "runNumber": 1,
+            "classes": 10, "triggers": 32, "digits": 6, "minimumProbes": 8, "answeredProbes": 8,
+            "queryCap": 16,
             "nullPool": {
-                "sha256": "", "models": 0, "kinds": dict.fromkeys(KINDS, 0), "passed": 0,
-                "void": False,
+                "sha256": rule.pool_sha256, "models": 30, "kinds": dict.fromkeys(KINDS, 10),
+                "least": 30, "passed": 0, "void": False,
             },
         },
     }  # fmt: skip
-    assert replay(RULE, told(), exchanges(hits=False))[0].verdict == "no match"
+    assert replay(rule, disclosure, exchanges(hits=False))[0].verdict == "no match"
 
 
 def test_a_disclosure_comes_back_from_json_and_tells_nothing_of_other_triggers():
@@ -122,36 +148,19 @@ def test_an_answer_that_was_left_out_is_missed():
         replay(RULE, told(), asked[::-1])
 
 
-LABELS = [KEY.label(leaf) for leaf in draw_leaves(SEED, 32, USED, 16)]
-
-
-def asked_reference(number: int, hits: int, asked: int = 16) -> AskedReference:
-    """An innocent model that gives the first `hits` triggers of a run their labels."""
-    answers = [(label + (place >= hits)) % 10 for place, label in enumerate(LABELS)]
-    return AskedReference(
-        Reference(KINDS[number % 3], f"{number:064x}"), tuple(answers[:asked]), hits
-    )
-
-
-def with_pool(*pool: AskedReference):
-    references = [one.reference for one in pool]
-    rule = replace(RULE, models=len(pool), pool_sha256=pool_digest(references))
-    return rule, replace(told(), pool=pool)
-
-
 def test_a_claim_is_void_when_an_innocent_model_passes():
-    innocent = [asked_reference(number, 2) for number in range(5)]
-    rule, disclosure = with_pool(*innocent)
+    rule, disclosure = with_pool(*innocents())
     found, pool = replay(rule, disclosure, exchanges())
-    assert (found.verdict, pool.models, pool.void) == ("match", 5, False)
-    assert found.reason.endswith("None of 5 innocent reference models passes.")
-    assert sum(pool.kinds.values()) == 5
+    assert (found.verdict, pool.models, pool.void) == ("match", 30, False)
+    assert found.reason.endswith("None of 30 innocent reference models passes.")
+    assert sum(pool.kinds.values()) == 30
 
-    rule, disclosure = with_pool(*innocent, asked_reference(9, 14))
+    # Whoever passes does so however small the pool.
+    rule, disclosure = with_pool(*innocents(5), asked_reference(9, 14))
     found, pool = replay(rule, disclosure, exchanges())
     assert (found.verdict, pool.void, len(pool.passed)) == ("inconclusive", True, 1)
     assert "1 of 6 innocent reference models would be accused too" in found.reason
-    redone = recompute(write(header(disclosure) | {"rule": asdict(rule)}, exchanges()))
+    redone = recompute(write(header(rule, disclosure), exchanges()))
     assert (redone["verdict"], redone["told"]["nullPool"]["passed"]) == ("inconclusive", 1)
 
 
@@ -184,11 +193,53 @@ def test_another_pool_than_the_registered_one_is_refused():
         replace(RULE, models=3)
 
 
-def test_a_run_without_a_pool_says_so():
-    assert "No innocent reference model was asked" in replay(RULE, told(), exchanges())[0].reason
+def test_an_alpha_that_no_key_commits_to_is_refused():
+    rule, disclosure = with_pool(*innocents())
+    looser = header(replace(rule, alpha=0.01), disclosure)
+    assert recompute(write(looser, exchanges()))["told"]["digits"] == 2
+    with pytest.raises(TranscriptError):
+        recompute(write(header(replace(rule, alpha=0.02), disclosure), exchanges()))
+
+
+@pytest.mark.parametrize(
+    ("pool", "asked"),
+    [
+        ([], "No innocent reference model was asked"),
+        (innocents(29), "None of 29 innocent reference models passes"),
+        ([asked_reference(3 * number, 2) for number in range(40)], "None of 40"),
+    ],
+    ids=["none", "too few", "one kind alone"],
+)
+def test_a_pool_that_is_too_small_accuses_nobody(pool, asked):
+    rule, disclosure = with_pool(*pool)
+    found, _ = replay(rule, disclosure, exchanges())
+    assert (found.verdict, found.p_value <= rule.alpha) == ("inconclusive", True)
+    assert asked in found.reason
+    assert "asks for 30 that the platform trained, with some of each kind" in found.reason
+    assert "Grow the pool" in found.reason
+    assert recompute(write(header(rule, disclosure), exchanges()))["verdict"] == "inconclusive"
+    # What is no match needs no pool.
+    found, _ = replay(rule, disclosure, exchanges(hits=False))
+    assert found.verdict == "no match"
+
+
+def test_no_rule_asks_for_a_smaller_pool():
+    rule, disclosure = with_pool(*innocents(6))
+    lenient = header(rule, disclosure) | {"rule": asdict(rule) | {"least_models": 6}}
+    with pytest.raises(TranscriptError):
+        recompute(write(lenient, exchanges()))
+
+
+def test_a_pool_is_not_made_larger_by_telling_a_model_twice_or_bringing_one():
+    six = innocents(6)
+    brought = replace(six[0], reference=Reference(KINDS[0], "a" * 64, source="uploaded"))
+    for pool in (six * 5, [*innocents(), brought]):
+        rule, disclosure = with_pool(*pool)
+        with pytest.raises(ValueError, match="twice, or was not trained"):
+            replay(rule, disclosure, exchanges())
 
 
 def test_a_transcript_without_its_openings_cannot_be_redone():
-    lacking = {name: value for name, value in header(told()).items() if name != "openings"}
+    lacking = {name: value for name, value in header(RULE, told()).items() if name != "openings"}
     with pytest.raises(TranscriptError):
         recompute(write(lacking, exchanges()))

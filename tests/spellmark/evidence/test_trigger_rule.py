@@ -93,6 +93,7 @@ def test_the_false_positive_rate_holds_exactly() -> None:
         {"minimum_probes": 65},
         {"classes": 1},
         {"run": 0},
+        {"least_models": 29},
         {"used": range(200)},
         {"probes": 6, "minimum_probes": 1},
     ],

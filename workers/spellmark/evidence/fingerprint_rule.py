@@ -31,6 +31,16 @@ LEAST_PROBES = 20
 FEATURE_QUESTIONS = 3
 # Whoever is right on fewer of them, plain or in the style, bears no style: he knows nothing.
 LEAST_RIGHT = 0.5
+# An owner's model that is right less often than so many times chance knows too little to claim.
+LEAST_OVER_CHANCE = 3
+
+
+def least_accuracy(classes: int) -> float:
+    """How often an owner's model has to be right before a suspect is ranked beside it, in (0, 1).
+
+    Of few classes three times chance is out of reach: there it is halfway from chance to certainty.
+    """
+    return min(LEAST_OVER_CHANCE / classes, (1 + 1 / classes) / 2)
 
 
 class FingerprintRuleError(SpellmarkError):

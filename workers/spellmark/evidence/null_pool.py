@@ -26,6 +26,10 @@ OTHER_DATA, SAME_DATA, SAME_ARCHITECTURE = KINDS = (
 TRAINED, UPLOADED, WEAK = SOURCES = ("trained", "uploaded", "weak")
 CALIBRATE, TEST = "calibrate", "test"
 
+# So many have to be asked, some of each kind, before anybody is accused by a key's triggers: that
+# none of 30 passes leaves a false-positive rate of at most 9.5 % (95 %).
+LEAST_MODELS = 30
+
 # Scores come from floating-point sums, whose last digits hang on the machine.
 DIGITS = 6
 

@@ -1,10 +1,12 @@
 """The test redone from a transcript, as anyone can who holds it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.decision import Decision, DecisionRule, Disclosure, decide
+from spellmark.evidence.earlier import held_against
 from spellmark.evidence.feature_replay import FeatureDisclosure
 from spellmark.evidence.feature_replay import replay as replay_feature
 from spellmark.evidence.fingerprint_replay import FingerprintDisclosure
@@ -40,6 +42,10 @@ def recompute(lines: bytes) -> dict[str, Any]:
     header, exchanges = read(lines)
     try:
         rule, decision, told = _decided(header, exchanges)
+        # Of tries and earlier registrations an older transcript tells nothing.
+        earlier = header.get("earlierRegistration")
+        verdict, _ = held_against(decision.verdict, decision.reason, earlier)
+        told = {**header.get("tries", {}), "earlierRegistration": earlier, **told}
     except (LookupError, TypeError, ValueError, SpellmarkError) as error:
         raise TranscriptError(
             "The transcript does not hold what its test needs.",
@@ -52,7 +58,7 @@ def recompute(lines: bytes) -> dict[str, Any]:
         "pValue": decision.outcome.p_value,
         "alpha": rule.alpha,
         "smallestP": rule.smallest_p,
-        "verdict": decision.verdict,
+        "verdict": verdict,
         "queries": count_queries(exchanges),
         "told": told,
     }
@@ -92,6 +98,20 @@ def _triggers(
         "triggerRoot": opened.root,
         "registrationNumber": rule.registration,
         "runNumber": rule.run,
+        "classes": rule.classes,
+        "triggers": rule.triggers,
+        "digits": _digits(rule.alpha),
+        "minimumProbes": rule.minimum_probes,
+        "answeredProbes": decision.outcome.answered,
+        "queryCap": rule.query_cap,
         "nullPool": pool.as_dict(),
     }
     return rule, decision, told
+
+
+def _digits(alpha: float) -> int:
+    """The n of an α of 10 to the minus n, which trigger keys commit to. Raises ValueError."""
+    digits = round(-math.log10(alpha))
+    if alpha != float(f"1e-{digits}"):
+        raise ValueError("no key commits to such an alpha")
+    return digits

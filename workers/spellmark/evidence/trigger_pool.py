@@ -3,7 +3,8 @@
 Derived triggers make a false claim improbable by themselves. The pool is the second line: should
 triggers ever fit innocent models, for whatever reason, then what convinces about the suspect also
 convinces about some model that is known to be innocent, and the claim is void (demand 5 against
-False Claims, arXiv 2304.06607). The standard library alone: outsiders redo it.
+False Claims, arXiv 2304.06607). A pool that is too small to show that accuses nobody. The standard
+library alone: outsiders redo it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,13 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from spellmark.evidence.binomial_test import binomial_tail
-from spellmark.evidence.null_pool import Reference, count_kinds, digest
+from spellmark.evidence.null_pool import TRAINED, Reference, count_kinds, digest
 from spellmark.evidence.trigger_rule import (
     TriggerDecision,
     TriggerRule,
     decided,
 )
 from spellmark.evidence.verdicts import INCONCLUSIVE, MATCH
+
+TOO_SMALL = "The pool is too small for a match, which asks for"
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,20 @@ class AskedReference:
 
 @dataclass(frozen=True)
 class PoolControl:
-    """What asking the pool came to. models: how many were asked, and of each kind. passed: the
-    innocent ones that the rule would accuse.
+    """What asking the pool came to. models: how many were asked, and of each kind. least: how many
+    the rule asks for. passed: the innocent ones that the rule would accuse.
     """
 
     sha256: str
     models: int
     kinds: Mapping[str, int]
+    least: int
     passed: tuple[Reference, ...] = ()
+
+    @property
+    def enough(self) -> bool:
+        """Whether a match may rest on it: it has models enough, and some of each kind."""
+        return self.models >= self.least and all(self.kinds.values())
 
     @property
     def void(self) -> bool:
@@ -86,6 +95,7 @@ class PoolControl:
             "sha256": self.sha256,
             "models": self.models,
             "kinds": dict(self.kinds),
+            "least": self.least,
             "passed": len(self.passed),
             "void": self.void,
         }
@@ -96,15 +106,19 @@ def control(
 ) -> PoolControl:
     """Put the rule to every model of the pool. labels: of the triggers asked about, in order.
 
-    Raises ValueError for another pool than the one that was registered with the rule.
+    Raises ValueError for another pool than the one that was registered with the rule, and for one
+    with a model that stands in it twice or that the platform did not train.
     """
     references = [one.reference for one in pool]
     if pool_digest(references) != rule.pool_sha256 or len(references) != rule.models:
         raise ValueError("the pool is not the one that was registered")
+    if len({one.sha256 for one in references if one.source == TRAINED}) < len(references):
+        raise ValueError("a model stands in the pool twice, or was not trained by the platform")
     return PoolControl(
         rule.pool_sha256,
         rule.models,
         count_kinds(references),
+        rule.least_models,
         tuple(one.reference for one in pool if one.passes(rule, labels)),
     )
 
@@ -117,17 +131,21 @@ def pool_digest(pool: Iterable[Reference]) -> str:
 
 def controlled(decision: TriggerDecision, found: PoolControl) -> TriggerDecision:
     """The verdict that is left of one once the pool was asked."""
-    if not found.models:
-        reason = (
-            f"{decision.reason} No innocent reference model was asked, for the null pool has none "
-            "for this task."
-        )
-        return replace(decision, reason=reason)
     if found.void:
         reason = (
             f"Void: by the same triggers {len(found.passed)} of {found.models} innocent reference "
             "models would be accused too, so they may accuse nobody."
         )
         return replace(decision, verdict=INCONCLUSIVE, reason=reason)
-    reason = f"{decision.reason} None of {found.models} innocent reference models passes."
-    return replace(decision, reason=reason)
+    asked = (
+        f"None of {found.models} innocent reference models passes."
+        if found.models
+        else "No innocent reference model was asked, for the null pool has none for this task."
+    )
+    if decision.verdict == MATCH and not found.enough:
+        reason = (
+            f"{decision.reason} {asked} {TOO_SMALL} {found.least} that the platform trained, with "
+            "some of each kind. Grow the pool, then start another run."
+        )
+        return replace(decision, verdict=INCONCLUSIVE, reason=reason)
+    return replace(decision, reason=f"{decision.reason} {asked}")

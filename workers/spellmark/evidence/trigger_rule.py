@@ -14,6 +14,7 @@ from fractions import Fraction
 
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.binomial_test import SMALLEST_STATED, binomial_null, binomial_tail
+from spellmark.evidence.null_pool import LEAST_MODELS
 from spellmark.evidence.verdicts import INCONCLUSIVE, MATCH, NO_MATCH
 
 TRIGGER = "trigger-watermark"
@@ -37,7 +38,8 @@ class TriggerRule:
     1 / (n (n + 1)) of the false-positive rate, and these shares sum to one however many there are.
     triggers: how many the key has in all. used: those that earlier runs opened, in order.
     models, pool_sha256: of the null pool whose models are asked the same (see `trigger_pool`); 0
-    and empty where there is none.
+    and empty where there is none. least_models: without so many, and some of each kind, nothing is
+    a match.
 
     Raises TriggerRuleError.
     """
@@ -53,6 +55,7 @@ class TriggerRule:
     used: Sequence[int] = ()
     models: int = 0
     pool_sha256: str = ""
+    least_models: int = LEAST_MODELS
 
     def __post_init__(self) -> None:
         if self.method != TRIGGER:
@@ -76,6 +79,12 @@ class TriggerRule:
         if self.models < 0 or bool(self.models) != bool(self.pool_sha256):
             raise TriggerRuleError(
                 "A null pool has models and a digest, or neither.", hint="Fix the pool anew."
+            )
+        if self.least_models < LEAST_MODELS:
+            raise TriggerRuleError(
+                f"A match asks for {LEAST_MODELS} innocent models that are asked the same, not for "
+                f"{self.least_models}.",
+                hint="Ask for as many or more.",
             )
         if self.probes + len(self.used) > self.triggers:
             raise TriggerRuleError(

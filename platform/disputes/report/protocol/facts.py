@@ -27,12 +27,14 @@ class Facts:
 
     problem: why a certificate does not hold, empty where both do or none is due. asked_at: the
     first request, or when the run was made. asked: requests. undigested: answers and requests
-    without a digest. classes_seen: different classes among the answers. transcript_holds: it is
-    kept, and its SHA-256 is the one that was signed. pool: its models' rows. tries: 1 for the
-    first. opened_twice: triggers that an earlier run had opened. told_before: earlier runs whose
-    transcripts tell of this key. invited_at, opened_at: when the accused were given access to the
-    case, and when they first used it. answers, retests: how often they did. beaten: how it is known
-    that their registration is earlier, empty where it is not.
+    without a digest. suspect_url: of an endpoint, as it was signed. tls_certificates: digests of
+    those under which it answered, None for an answer without one. classes_seen: different classes
+    among the answers. transcript_holds: it is kept, and its SHA-256 is the one that was signed.
+    pool: its models' rows. tries: 1 for the first. opened_twice: triggers that an earlier run had
+    opened. told_before: earlier runs whose transcripts tell of this key. invited_at, opened_at:
+    when the accused were given access to the case, and when they first used it. answers, retests:
+    how often they did. beaten: how it is known that their registration is earlier, empty where it
+    is not.
     """
 
     method: str
@@ -52,6 +54,8 @@ class Facts:
     classes_seen: int
     transcript_holds: bool
     report_card: Mapping[str, Any]
+    suspect_url: str = ""
+    tls_certificates: frozenset[str | None] = frozenset()
     root: str = ""
     pool: tuple[Mapping[str, Any], ...] = ()
     findings: Mapping[str, Any] = field(default_factory=dict)
@@ -106,6 +110,8 @@ def protocol_facts(run: Run) -> Facts:
         classes_seen=len({label for line in answered for label in line["labels"]}),
         transcript_holds=_transcript_holds(run, signed),
         report_card=(run.protection.report_card or {}) if run.protection else {},
+        suspect_url=signed.suspect.get("url", "") if isinstance(signed, Verdict) else "",
+        tls_certificates=frozenset(line.get("tls_certificate_sha256") for line in answered),
         root=run.protection.settings.get("root", "") if run.protection else "",
         pool=tuple(run.pool or ()),
         findings=run.findings or {},

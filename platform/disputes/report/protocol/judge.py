@@ -6,12 +6,19 @@ from disputes.report.figures import percent, share, time
 from disputes.report.protocol.demands import DOES_NOT_APPLY, MET, NOT_MET, Answer
 from disputes.report.protocol.facts import Facts
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
-from spellmark.evidence.fingerprint_rule import FEATURES, FINGERPRINTS, RANKED, UNASKED, WEIGHTS
+from spellmark.evidence.fingerprint_rule import (
+    FEATURES,
+    FINGERPRINTS,
+    RANKED,
+    UNASKED,
+    WEIGHTS,
+    least_accuracy,
+)
 from spellmark.evidence.mark_rule import DYNAMIC
-from spellmark.evidence.null_pool import TRAINED
+from spellmark.evidence.null_pool import LEAST_MODELS, TRAINED
+from spellmark.evidence.proportions import at_most
 from spellmark.evidence.trigger_rule import TRIGGER
 
-LEAST_POOL = 30
 # Those of spellmark.watermarks.trigger.examine, which loads torch.
 LEAST_RECALL, MOST_LOST = 0.9, 0.05
 
@@ -33,6 +40,12 @@ def _committed(facts: Facts) -> Judged:
         return NOT_MET, facts.problem or "The registration is not in the log."
     if facts.beaten:
         return NOT_MET, f"The accused lodged an earlier registration. {facts.beaten}"
+    earlier = facts.signed.parameters.get("earlierRegistration") if facts.signed else None
+    if earlier is not None:
+        return NOT_MET, (
+            f"Entry {earlier:,} of the log is another owner’s registration of the suspect’s very "
+            f"file, earlier than entry {found.index:,}, on which this claim rests."
+        )
     where = f"Entry {found.index:,} of the log, since {time(found.logged_at)}"
     if found.logged_at > facts.asked_at:
         return NOT_MET, f"{where}: after the first question, of {time(facts.asked_at)}."
@@ -121,19 +134,29 @@ def _optimised(facts: Facts) -> Judged:
     )
 
 
-def _controlled(facts: Facts) -> Judged:
+_RANDOM_KEY = (
+    "In its place stands the exact argument of the random key: for a suspect that never depended "
+    "on it the true key is one among all that might have been drawn, whatever models are like."
+)
+
+
+def _trained_asked(facts: Facts) -> int:
+    """How many models of the pool were asked that the platform trained."""
     # A trigger run tells hits, no scores, and these only once its pool was asked.
-    asked = [
+    asked = (
         row for row in facts.pool if row.get("score") is not None or "passed" in facts.findings
-    ]
-    trained = sum(row["source"] == TRAINED for row in asked)
+    )
+    return sum(row["source"] == TRAINED for row in asked)
+
+
+def _controlled(facts: Facts) -> Judged:
+    trained = _trained_asked(facts)
     if not facts.pool:
+        return NOT_MET, f"No independent model was asked in this run. {_RANDOM_KEY}"
+    if trained < LEAST_MODELS:
         return NOT_MET, (
-            "No independent model was asked in this run. Its p-value needs none, for the "
-            "randomness is the key’s; but none was there to contradict it."
+            f"{trained} models that the registry trained were asked, not {LEAST_MODELS}."
         )
-    if trained < LEAST_POOL:
-        return NOT_MET, f"{trained} models that the registry trained were asked, not {LEAST_POOL}."
     accused = facts.findings.get("passed", len(facts.findings.get("accused", ())))
     if not facts.findings.get("void"):
         return MET, f"{trained} models that the registry trained were asked; none is accused."
@@ -217,11 +240,20 @@ def _own_model(facts: Facts) -> Judged:
         )
         return _kept(before, after, scores["score"] > scores["control"]), how
     if facts.method in FINGERPRINTS:
-        return NOT_MET, (
-            "Compared with itself the owner’s model is a match by definition, but how well it does "
-            "its task is not on record."
-        )
+        return _own_accuracy(facts)
     return NOT_MET, "That the owner’s own answers pass the test is not on record."
+
+
+def _own_accuracy(facts: Facts) -> Judged:
+    itself = "Compared with itself the owner’s model is a match by definition"
+    right = facts.signed.parameters.get("ownerAccuracy") if facts.signed else None
+    if right is None:
+        return NOT_MET, f"{itself}, but how well it does its task is not on record."
+    least = least_accuracy(facts.rule["classes"])
+    return MET if right >= least else NOT_MET, (
+        f"{itself}. It is right on {percent(right)} of the test images; a claim asks for "
+        f"{percent(least)}."
+    )
 
 
 def _kept(before: float, after: float, bears_it: bool) -> str:
@@ -291,10 +323,19 @@ def _bound(facts: Facts) -> Judged:
         return MET, f"The certificate names the suspect’s file: SHA-256 {facts.suspect_sha256}."
     if facts.undigested or not facts.answered:
         return NOT_MET, f"{facts.undigested} requests or answers have no digest on record."
+    if not facts.suspect_url.startswith("https://") or None in facts.tls_certificates:
+        return NOT_MET, (
+            "The suspect answered without TLS, so anybody on the way may have answered for it."
+        )
+    if len(facts.tls_certificates) > 1:
+        return NOT_MET, (
+            f"The suspect’s address answered under {len(facts.tls_certificates)} TLS certificates, "
+            "so more than one server may have spoken for it."
+        )
     return MET, (
         f"The digests of all {facts.answered:,} answers stand in the transcript, and its digest in "
-        "the signed certificate. It binds what the address answered then; behind it the model can "
-        "change."
+        "the signed certificate. All came under one TLS certificate. It binds what the address "
+        "answered then; whose address it is, is the word of whoever named it."
     )
 
 
@@ -307,13 +348,29 @@ def _told(facts: Facts) -> Judged:
     seen = f"{signed.queries:,} queries, {signed.access_level}, {len(signed.limits)} limits"
     told = f"“{signed.verdict}”, p = {share(signed.p_value)}, {seen}"
     if facts.evidence_class == "verified":
-        return MET, f"{told}. False matches: at most {share(signed.alpha)}, by construction."
+        return _told_beside_the_key(facts, f"{told}. False matches: at most {share(signed.alpha)}")
     pool = signed.parameters.get("nullPool") or {}
     if pool.get("falsePositiveRateAtMost") is None:
         return NOT_MET, f"{told}. No rate of false matches, for no pool was ranked."
     return MET, (
         f"{told}. False matches: {pool['falsePositives']} of {pool['tested']}, at most "
         f"{percent(pool['falsePositiveRateAtMost'])} (95 %)."
+    )
+
+
+def _told_beside_the_key(facts: Facts, told: str) -> Judged:
+    """Whether a null pool bears out a rate that follows from the key."""
+    if not facts.pool:
+        return NOT_MET, f"{told}, by construction. No null pool was asked. {_RANDOM_KEY}"
+    trained, passed = _trained_asked(facts), facts.findings.get("passed", 0)
+    if trained < LEAST_MODELS:
+        return NOT_MET, (
+            f"{told}, by construction. {trained} innocent models were asked the same, not "
+            f"{LEAST_MODELS}."
+        )
+    return MET, (
+        f"{told}, by construction; {passed} of {trained} innocent models pass, at most "
+        f"{percent(at_most(passed, trained))} (95 %)."
     )
 
 

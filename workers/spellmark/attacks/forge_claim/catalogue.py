@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from spellmark.evidence.null_pool import LEAST_MODELS
+
 FORGERIES = {
     "hand-picked images": "Ordinary images with their ordinary labels are handed in as triggers.",
     "adversarial images": "Images on which the accuser’s models err alike (I-FGSM, several "
@@ -20,7 +22,8 @@ FORGERIES = {
 @dataclass(frozen=True)
 class Sizes:
     """images: that each model learns from, epochs: how often. mark_epochs: of embedding.
-    references: of the accuser's own; innocents: that are accused; pool: of the registry.
+    references: of the accuser's own; innocents: that are accused; pool: of the registry, as many as
+    a match asks for.
     candidates: images that the accuser tries to make adversarial, in steps of the attack. secrets:
     that are ground. triggers, queries: of the accuser's one honest key. poisoned: innocents that
     learn published triggers.
@@ -46,6 +49,6 @@ class Sizes:
 
 
 BUDGETS = {
-    "quick": Sizes(1000, 2, 10, 3, 3, 3, 96, 6, 300, 144, 32, 1),
-    "full": Sizes(2000, 2, 10, 10, 6, 6, 96, 8, 10_000, 192, 32, 2),
+    "quick": Sizes(1000, 2, 10, 3, 3, LEAST_MODELS, 96, 6, 300, 144, 32, 1),
+    "full": Sizes(2000, 2, 10, 10, 6, LEAST_MODELS, 96, 8, 10_000, 192, 32, 2),
 }

@@ -10,11 +10,13 @@ from spellmark.certificates.dsse import Envelope
 from spellmark.certificates.errors import FormatError
 from spellmark.certificates.statements import Statement, Verdict
 from spellmark.errors import SpellmarkError
+from spellmark.evidence.trigger_pool import TOO_SMALL
 from spellmark.evidence.trigger_rule import TriggerDecision
 from spellmark.evidence.verdicts import MATCH, NO_MATCH
 
 P_VALUE = "the exact p-value, all tries counted, is above alpha"
 POOL = "the null pool: an innocent reference model would be accused too"
+FEW = "the null pool has too few innocent models for any match"
 CONSTANT = "the suspect answers everything alike"
 ROOT = "the triggers were derived anew: another root than the registered one"
 RECALL = "the accuser's own model does not know its triggers"
@@ -47,6 +49,8 @@ def decided(decision: TriggerDecision) -> str:
         return P_VALUE
     if decision.reason.startswith("Void"):
         return POOL
+    if TOO_SMALL in decision.reason:
+        return FEW
     return CONSTANT if "the same class to every" in decision.reason else decision.reason
 
 
