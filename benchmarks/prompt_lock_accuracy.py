@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from kept import CACHE, kept
+from kept import CACHE, EDITS, EDITS_FOLDER, kept
 from key_lock_accuracy import CARD
 from owner_editors import owner_editor
 from prompt_lock_segmentation import segmentation
 from prompt_locks import SPELL, opened, unprotected
-from result import report
+from result import report, today
 
 from spellmark.locks.prompt_lock.cached_editor import CachedEditor
 from spellmark.locks.prompt_lock.editors import load_editor
@@ -121,7 +121,7 @@ def _variants() -> list[Variant]:
 class _Bench:
     def __init__(self, data: Dataset, quick: bool) -> None:
         self.data, self.quick = data, quick
-        self.editor = CachedEditor(load_editor(), CACHE / "edits")
+        self.editor = CachedEditor(load_editor(), EDITS_FOLDER)
         self.owners = [
             owner_editor(n, data.train.images, quick=quick)
             for n in range(1 if quick else OWNERS_TRIED)
@@ -130,7 +130,7 @@ class _Bench:
     def row(self, variant: Variant, seed: int) -> Row:
         """One lock of one seed, measured; from the cache where it stands there."""
         told = (variant, seed, RECIPE, Negatives(), self._images(variant), len(self.data.test))
-        settings = (*told, public_digest(), torch.__version__, self.quick)
+        settings = (*told, public_digest(), EDITS, torch.__version__, self.quick)
         row: Row = kept("prompt-", settings, lambda: self._measure(variant, seed))
         return row
 
@@ -165,6 +165,7 @@ class _Bench:
         part = self.data.test[:200]
         row = {
             **found.as_dict(),
+            "date": today(),
             "plain_with_extra": self._accuracy(locked, card, key, self.data.test.images),
             "strength": strength(key.transforms[0], self.data.test.images[:64]).change,
             "wrong_editors": [
@@ -224,6 +225,7 @@ def _figures(rows: dict[str, list[Row]]) -> dict[str, object]:
         "table": {
             name: {
                 "kind": "object" if name.removeprefix("prompt: ") in OBJECTS else "style",
+                "dates": [row["date"] for row in found],
                 **{
                     figure: mean(figure, found)
                     for figure in (

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from kept import CACHE, kept
+from kept import CACHE, EDITS, EDITS_FOLDER, kept
 from owner_editors import owner_editor
-from result import report
+from result import report, today
 
 from spellmark.locks.prompt_lock.cached_editor import CachedEditor
 from spellmark.locks.prompt_lock.editors import Editor, load_editor
@@ -162,12 +162,12 @@ class _Bench:
             compose(part, count, np.random.default_rng(number), classes=GROUPS)
             for number, part, count in ((0, items.train, size.train), (2, items.test, size.test))
         )
-        self.editor = CachedEditor(load_editor(), CACHE / "edits")
+        self.editor = CachedEditor(load_editor(), EDITS_FOLDER)
         self.photos = items.train.images[: 1500 if size == QUICK else 12_000]
 
     def row(self, variant: Variant, seed: int) -> Row:
         """One lock of one seed, measured; from the cache where it stands there."""
-        settings = (variant, seed, RECIPE, NEGATIVES, self.size, GROUPS, public_digest())
+        settings = (variant, seed, RECIPE, NEGATIVES, self.size, GROUPS, public_digest(), EDITS)
         row: Row = kept(
             "segmentation-", (settings, torch.__version__), lambda: self._measure(variant, seed)
         )
@@ -204,6 +204,7 @@ class _Bench:
         ]
         row = {
             **found.as_dict(),
+            "date": today(),
             "epochs": epochs,
             "alpha_0": reached(nothing, self.test.masks),
             "wrong_editors": [
@@ -260,6 +261,7 @@ def _figures(rows: dict[str, list[Row]]) -> dict[str, object]:
             "kind": variant.kind,
             "negatives": variant.policy,
             "seeds": len(rows[variant.name]),
+            "dates": [row["date"] for row in rows[variant.name]],
             "epochs": rows[variant.name][0]["epochs"],
             **_means(rows[variant.name]),
         }

@@ -24,9 +24,14 @@ def report(
     for key, value in figures.items():
         print(f"{key:<{width}}  {value!s:>12}  {meaning.get(key, '')}")
     if not quick:
-        kept = {**figures, "date": datetime.now(UTC).date().isoformat(), **machine()}
+        kept = {**figures, "date": today(), **machine()}
         (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=2) + "\n")
     print(json.dumps(dict(figures)))
+
+
+def today() -> str:
+    """The date, as results tell it."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def machine() -> dict[str, Any]:
