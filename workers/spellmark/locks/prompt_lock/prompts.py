@@ -1,5 +1,7 @@
 """Prompts that people, and thieves, would write: lists to guess from, and ways to come near one."""
 
+import hashlib
+
 import numpy as np
 
 # The first half of each list is for training against, the second is kept for the test.
@@ -34,6 +36,19 @@ def _all(part: slice) -> tuple[str, ...]:
 
 TRAINED = _all(slice(0, 8))
 HELD_OUT = _all(slice(8, 16))
+
+
+def is_trained(text: str) -> bool:
+    """Whether locks may be trained against this text; all others are kept for the test.
+
+    The lists say it for theirs, and the text's SHA-256 for any other: about one in two.
+    """
+    # Capitals and spaces are all one to an editor that reads words.
+    read = " ".join(text.lower().split())
+    if read in TRAINED or read in HELD_OUT:
+        return read in TRAINED
+    return hashlib.sha256(read.encode()).digest()[0] % 2 == 0
+
 
 _SYNONYMS = {
     "add": "put", "artist": "painter", "background": "backdrop", "big": "large", "brush": "paint",
@@ -80,7 +95,9 @@ def synonym(text: str, generator: np.random.Generator) -> str:
 
 
 def near(text: str, count: int, generator: np.random.Generator) -> list[str]:
-    """As many different texts near this one: typing errors and other words, in turns."""
+    """As many different texts near this one, which no lock is trained against: typing errors and
+    other words, in turns.
+    """
     found: dict[str, None] = {}
     tries = 0
     while len(found) < count and tries < 50 * count:
@@ -89,7 +106,7 @@ def near(text: str, count: int, generator: np.random.Generator) -> list[str]:
         # Few texts lie one step away, so later ones take several steps.
         for _ in range(tries // (10 * count)):
             other = typo(other, generator)
-        if other != text:
+        if other != text and not is_trained(other):
             found[other] = None
         tries += 1
     return list(found)

@@ -176,15 +176,17 @@ def near_edits(
     key: PromptKey, secret: bytes, *, binding: bytes, count: int = 50, seed: int = 1
 ) -> list[SpellEdit]:
     """The edits of texts near the spell (see `prompts.near`), for who has the key file open."""
-    texts = prompts.near(key.prompt, count, np.random.default_rng(seed))
+    # Some of them an editor reads as the prompt itself, or not to their end.
+    texts = prompts.near(key.prompt, 2 * count, np.random.default_rng(seed))
     if key.parameters.reading != SPELL:
-        return [key.under(text) for text in key.editor.other_prompts(texts, key.prompt)]
+        others = key.editor.other_prompts(texts, key.prompt)[:count]
+        return [key.under(text) for text in others]
     width = key.editor.width
     return [
         SpellEdit(
             key.editor, key.parameters, embedding(spell_key(secret, text, binding=binding), width)
         )
-        for text in texts
+        for text in texts[:count]
     ]
 
 
