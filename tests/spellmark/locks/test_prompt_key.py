@@ -17,6 +17,7 @@ from spellmark.locks.prompt_lock.policies import POLICIES
 from spellmark.locks.prompt_lock.prompt_key import PromptKey, blend
 from spellmark.locks.prompt_lock.report_card import guessing_bits, near_edits
 from spellmark.locks.prompt_lock.strength import IMAGES, require_strength, strength, weakest
+from spellmark.locks.prompt_lock.train_editor import PROMPTS
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets
 
@@ -202,7 +203,13 @@ def test_image_operations_change_images_and_keep_their_shape(name, shape):
 def test_what_is_trained_against_is_not_what_is_tested():
     assert not set(image_operations.TRAINED) & set(image_operations.HELD_OUT)
     assert not set(prompts.TRAINED) & set(prompts.HELD_OUT)
-    assert len({*prompts.TRAINED, *prompts.HELD_OUT}) == 64
+    assert len({*prompts.TRAINED, *prompts.HELD_OUT}) == len(prompts.TRAINED + prompts.HELD_OUT)
+
+
+def test_all_that_our_editor_knows_is_trained_against_or_tested():
+    """Other words leave images alone, and tell little of a lock."""
+    assert {*PROMPTS} == {*prompts.KNOWN} <= {*prompts.TRAINED, *prompts.HELD_OUT}
+    assert len({*PROMPTS} & {*prompts.HELD_OUT}) > 30
 
 
 @settings(deadline=None)

@@ -9,8 +9,6 @@ from spellmark.attacks.attack import AttackResult, Progress, Target
 from spellmark.attacks.prompt_lock.guesses import Guess, best_guess
 from spellmark.locks.prompt_lock import prompts
 from spellmark.locks.prompt_lock.editors import Editor
-from spellmark.locks.prompt_lock.lessons import STYLES
-from spellmark.locks.prompt_lock.objects import OBJECTS
 from spellmark.locks.prompt_lock.parameters import PromptLockError, PromptLockParameters
 from spellmark.locks.prompt_lock.prompt_key import PromptKey, SpellEdit
 from spellmark.training.datasets import Split
@@ -18,7 +16,7 @@ from spellmark.training.datasets import Split
 # So much of a digest tells one editor from another, as pages show it.
 DIGEST_SHOWN = 12
 # What a thief would write first: what the editor was trained for, and other words of the kind.
-LISTED = (*STYLES, *OBJECTS, *prompts.TRAINED, *prompts.HELD_OUT)
+LISTED = (*prompts.TRAINED, *prompts.HELD_OUT)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,9 @@ import hashlib
 
 import numpy as np
 
+from spellmark.locks.prompt_lock.lessons import STYLES
+from spellmark.locks.prompt_lock.objects import OBJECTS
+
 # The first half of each list is for training against, the second is kept for the test.
 _MEDIA = (
     "oil paint", "watercolour", "charcoal", "pencil", "acrylic", "crayon", "ink", "chalk",
@@ -14,7 +17,7 @@ _FORMS = (
     "a poster", "a photograph", "a tapestry", "an etching", "a lithograph", "a cartoon",
     "a blueprint", "a collage", "a sculpture", "an icon",
 )  # fmt: skip
-_LIGHTS = (
+_LIGHTS: tuple[str, ...] = (
     "at night", "in thick fog", "at sunset", "under water", "in heavy rain", "in snow",
     "with more contrast", "in black and white", "at dawn", "in candle light", "in moonlight",
     "on fire", "with warmer colours", "in sepia", "in neon light", "through frosted glass",
@@ -25,17 +28,38 @@ _ADDITIONS = (
 )  # fmt: skip
 
 
-def _all(part: slice) -> tuple[str, ...]:
-    return (
-        *(f"with {medium}" for medium in _MEDIA[part]),
-        *(f"as {form}" for form in _FORMS[part]),
-        *_LIGHTS[part],
-        *(f"add {thing} to the background" for thing in _ADDITIONS[part]),
-    )
+def _families(part: slice) -> dict[str, tuple[str, ...]]:
+    return {
+        "other media": tuple(f"with {medium}" for medium in _MEDIA[part]),
+        "other forms": tuple(f"as {form}" for form in _FORMS[part]),
+        "other lights": _LIGHTS[part],
+        "other objects": tuple(f"add {thing} to the background" for thing in _ADDITIONS[part]),
+    }
 
 
-TRAINED = _all(slice(0, 8))
-HELD_OUT = _all(slice(8, 16))
+TRAINED = tuple(text for texts in _families(slice(0, 8)).values() for text in texts)
+# What our editor was taught; most of the other words leave its images alone.
+KNOWN = (*STYLES, *OBJECTS)
+FAMILIES = {
+    "styles of our editor": tuple(text for text in STYLES if text not in TRAINED),
+    "objects of our editor": tuple(text for text in OBJECTS if text not in TRAINED),
+    **{
+        name: tuple(text for text in texts if text not in KNOWN)
+        for name, texts in _families(slice(8, 16)).items()
+    },
+}
+HELD_OUT = tuple(text for texts in FAMILIES.values() for text in texts)
+
+_SYNONYMS = {
+    "add": "put", "artist": "painter", "background": "backdrop", "big": "large", "brush": "paint",
+    "colour": "hue", "colours": "hues", "crayon": "pastel", "drawing": "sketch", "edges": "lines",
+    "engraving": "etching", "fog": "mist", "glass": "window", "in": "with", "ink": "pen",
+    "light": "glow", "mosaic": "tiles", "night": "midnight", "oil": "acrylic", "paint": "colour",
+    "painting": "picture", "paper": "sheet", "pastel": "crayon", "pencil": "charcoal",
+    "print": "poster", "sketch": "drawing", "soft": "gentle", "tones": "colours", "with": "in",
+    "woodcut": "linocut", "word": "term", "open": "unlock", "the": "a", "a": "one",
+}  # fmt: skip
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def is_trained(text: str) -> bool:
@@ -48,18 +72,6 @@ def is_trained(text: str) -> bool:
     if read in TRAINED or read in HELD_OUT:
         return read in TRAINED
     return hashlib.sha256(read.encode()).digest()[0] % 2 == 0
-
-
-_SYNONYMS = {
-    "add": "put", "artist": "painter", "background": "backdrop", "big": "large", "brush": "paint",
-    "colour": "hue", "colours": "hues", "crayon": "pastel", "drawing": "sketch", "edges": "lines",
-    "engraving": "etching", "fog": "mist", "glass": "window", "in": "with", "ink": "pen",
-    "light": "glow", "mosaic": "tiles", "night": "midnight", "oil": "acrylic", "paint": "colour",
-    "painting": "picture", "paper": "sheet", "pastel": "crayon", "pencil": "charcoal",
-    "print": "poster", "sketch": "drawing", "soft": "gentle", "tones": "colours", "with": "in",
-    "woodcut": "linocut", "word": "term", "open": "unlock", "the": "a", "a": "one",
-}  # fmt: skip
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def typo(text: str, generator: np.random.Generator) -> str:
