@@ -188,6 +188,10 @@ class Group(NamedTuple):
 def spell_groups(report: Mapping[str, Any]) -> list[Group]:
     """What a prompt lock's report card has beside wrong spells, as bars: label, percent, width."""
     near, count = report["near_mean"], len(report["near"])
+    listed, help_ = report["prompts"], ""
+    if report["bits"] is None:
+        listed = {**listed, "the best of all": report["prompts_max"]}
+        help_ = " Families on average: a list by name would tell which of them is yours."
     return [
         Group(
             "Near the spell",
@@ -197,8 +201,8 @@ def spell_groups(report: Mapping[str, Any]) -> list[Group]:
         ),
         Group(
             "Prompts that a thief would try",
-            "Read by the editor’s text encoder. The lock was not trained against any of them.",
-            _bars(report["prompts"]),
+            f"Read by the editor’s text encoder. The lock was trained against none of them.{help_}",
+            _bars(listed),
         ),
         Group(
             "Images changed without an editor",

@@ -207,6 +207,7 @@ def test_a_finished_lock_has_a_report_card(as_bob, step1, alice_actor):
         assert told in page, told
     assert "Attack it yourself" not in page
     assert "An exact claim can reach" in page
+    assert "the best of all" not in page
 
 
 def test_a_prompt_with_plain_labels_is_told_that_it_can_claim_nothing(as_bob, step1, alice_actor):
@@ -216,13 +217,16 @@ def test_a_prompt_with_plain_labels_is_told_that_it_can_claim_nothing(as_bob, st
     made = prompt_lock_create(
         actor=alice_actor, commitment=Commitment.objects.get(), key=key, dataset="fashion-mnist"
     )
-    made.report_card = {**REPORT_CARD, "bits": None}
+    families = {"prompts": {"other forms": 0.14}, "prompts_max": 0.77}
+    made.report_card = {**REPORT_CARD, **families, "bits": None}
     made.save()
     page = text(as_bob.get(reverse("web:protection", args=[made.id])))
     assert "No exact claim" in page
     assert "1 / (N + 1)" not in page
     assert "decoy keys" not in page
     assert "bits" not in page
+    for told in ("other forms", "the best of all", "77.0%", "which of them is yours"):
+        assert told in page, told
     assert "nobody guesses them" in page
     assert "no copy can be proved" in page
     assert "permuted classes stand for" not in page

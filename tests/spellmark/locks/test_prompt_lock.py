@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from spellmark.locks.prompt_lock import prompts
 from spellmark.locks.prompt_lock.cached_editor import CachedEditor
 from spellmark.locks.prompt_lock.editors import load_editor
 from spellmark.locks.prompt_lock.lock import lock
@@ -134,6 +135,42 @@ def test_a_lock_takes_up_where_it_was_stopped(unprotected, data, editor, tmp_pat
     again = _locked(unprotected, part, key, recipe=recipe, checkpoint=path)
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, again.state_dict()[name]), name
+
+
+def _small_card(editor, prompt: str, reading: str) -> tuple[dict, list[str]]:
+    """The report card of a model that knows nothing, and what is said on the way."""
+    file = replace(_file(editor, reading=reading), prompt=prompt)
+    key = PromptKey.open(file, editor=editor, binding=b"", classes=10)
+    test = datasets.load("fashion-mnist").test
+    near, said = near_edits(key, file.secret, binding=b"", count=5), []
+    card = report_card(
+        _model(), _model(), CARD, test[:2], key, near, wrong_keys=1, wrong_key_images=2,
+        progress=lambda _share, text: said.append(text),
+    )  # fmt: skip
+    return card.as_dict(), said
+
+
+def _shape(told: object) -> object:
+    if isinstance(told, dict):
+        return {name: _shape(part) for name, part in told.items()}
+    return len(told) if isinstance(told, list) else type(told)
+
+
+@pytest.mark.parametrize("prompt", ["as a relief", "add a fish to the background", "with wax"])
+def test_a_report_card_does_not_tell_which_listed_prompt_is_the_key(editor, prompt):
+    listed, said = _small_card(editor, prompt, "prompt")
+    other, said_of_other = _small_card(editor, "as a dream", "prompt")
+    assert _shape(listed) == _shape(other)
+    assert listed["prompts_tried"] == other["prompts_tried"] > 40
+    assert said == said_of_other
+    assert not any(text in str(listed) for text in prompts.HELD_OUT)
+
+
+def test_beside_a_spell_all_listed_prompts_stand_by_name(editor):
+    """Even where the spell's text is one of them: hashed, it asks for another edit."""
+    told, _ = _small_card(editor, "as a relief", "spell")
+    assert list(told["prompts"]) == [*prompts.HELD_OUT]
+    assert told["prompts_tried"] == len(prompts.HELD_OUT)
 
 
 def test_keys_of_both_locks_are_opened(editor):

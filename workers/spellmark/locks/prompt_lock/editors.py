@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +112,20 @@ class Editor:
         """What the text encoder knows of a prompt: capitals and some spaces are lost."""
         return list(self.pipeline.tokenizer(prompt).input_ids)
 
+    def readable(self, texts: Iterable[str]) -> list[str]:
+        """Those of the texts that it reads to their end."""
+        return [text for text, _ in self._read_whole(texts)]
+
     def other_prompts(self, texts: Iterable[str], than: str) -> list[str]:
         """Those of the texts that it reads to their end, and not as it reads `than`."""
-        own, most = self.tokens(than), self.pipeline.tokenizer.model_max_length
-        return [text for text in texts if len(read := self.tokens(text)) <= most and read != own]
+        own = self.tokens(than)
+        return [text for text, tokens in self._read_whole(texts) if tokens != own]
+
+    def _read_whole(self, texts: Iterable[str]) -> Iterator[tuple[str, list[int]]]:
+        most = self.pipeline.tokenizer.model_max_length
+        for text in texts:
+            if len(tokens := self.tokens(text)) <= most:
+                yield text, tokens
 
     def check(self, parameters: PromptLockParameters) -> None:
         """Raise PromptLockError for settings under which it cannot edit anything."""

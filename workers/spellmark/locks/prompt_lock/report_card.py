@@ -58,8 +58,9 @@ class PromptReportCard:
     published: the unprotected model on edited images: how much the edit itself hides.
     plain: the locked model on images as they are; also what an edit blended in by nothing gives.
     wrong: one for each random embedding. near: one for each text near the spell; the texts would
-    tell the spell, so they are not kept. prompts: for each listed prompt, read by the editor's text
-    encoder. operations: for each image operation, those that the lock was trained against and those
+    tell the spell, so they are not kept. prompts: for listed prompts, read by the editor's text
+    encoder: beside a spell each by itself, beside a readable prompt by families (see `_listed`).
+    operations: for each image operation, those that the lock was trained against and those
     that it was not. alphas: under the right spell, blended more or less. bits: random embeddings
     hold at least so many bits against guessing (95 % confidence); None for prompts that the editor
     reads, for people choose those.
@@ -71,7 +72,7 @@ class PromptReportCard:
     plain: float
     wrong: tuple[float, ...]
     near: tuple[float, ...]
-    prompts: dict[str, float]
+    prompts: dict[str, tuple[float, ...]]
     trained_operations: dict[str, float]
     held_out_operations: dict[str, float]
     alphas: dict[str, float]
@@ -81,6 +82,7 @@ class PromptReportCard:
 
     def as_dict(self) -> dict[str, Any]:
         """The report card as plain numbers, for JSON, with means and the tail of each list."""
+        listed = [one for found in self.prompts.values() for one in found]
         return {
             **asdict(self),
             "wrong": list(self.wrong),
@@ -88,7 +90,11 @@ class PromptReportCard:
             "near": list(self.near),
             **_summary("wrong", self.wrong),
             **_summary("near", self.near),
-            **_summary("prompts", tuple(self.prompts.values())),
+            "prompts": {
+                name: round(float(np.mean(found)), 4) for name, found in self.prompts.items()
+            },
+            "prompts_tried": len(listed),
+            **_summary("prompts", listed),
         }
 
 
@@ -112,8 +118,8 @@ def report_card(
     classifiers (see `segmentation`).
     """
     generator, part = np.random.default_rng(seed), test[:wrong_key_images]
-    listed = key.editor.other_prompts(prompts.HELD_OUT, key.prompt)
-    total, done = wrong_keys + len(near) + len(listed), 0
+    listed = _listed(key)
+    total, done = wrong_keys + len(near) + sum(map(len, listed.values())), 0
 
     def reached(images: Images, labels: Labels = part.labels) -> float:
         """What a thief reads from the locked model: under the sub-key that suits best."""
@@ -160,7 +166,9 @@ def report_card(
         plain=reached(test.images, test.labels),
         wrong=wrong,
         near=tuple(under(edit) for edit in near),
-        prompts={text: under(key.under(text)) for text in listed},
+        prompts={
+            name: tuple(under(key.under(text)) for text in texts) for name, texts in listed.items()
+        },
         trained_operations=operated(image_operations.TRAINED),
         held_out_operations=operated(image_operations.HELD_OUT),
         alphas={str(alpha): reached(blend(part.images, edited, alpha)) for alpha in ALPHAS},
@@ -188,6 +196,20 @@ def near_edits(
         )
         for text in texts[:count]
     ]
+
+
+def _listed(key: PromptKey) -> dict[str, list[str]]:
+    """The listed prompts to try, by the name under which the report card tells them.
+
+    A readable prompt may be on the list, and the one name that is missing would give it away. So
+    only families have names, and each leaves one prompt out, the key's own or its last.
+    """
+    if key.parameters.reading == SPELL:
+        return {text: [text] for text in key.editor.readable(prompts.HELD_OUT)}
+    return {
+        name: key.editor.other_prompts(texts, key.prompt)[: len(texts) - 1]
+        for name, texts in prompts.FAMILIES.items()
+    }
 
 
 def guessing_bits(unlocked: int, tried: int) -> float:
