@@ -48,8 +48,10 @@ WORDS = "open sesame"
 Row = dict[str, Any]
 MEANING = {
     "unprotected": "mean IoU of the unprotected models, mean of the seeds",
+    "unprotected_trained_on": "the same, trained on for as many rounds as a lock, without one",
     "right": "default lock, right spell: mean IoU, mean of the seeds",
     "unlocked_loss_points": "right: points below the unprotected model, mean",
+    "loss_points_trained_on": "right: points below the one trained on, mean",
     "plain": "default lock on plain images, mean of the seeds",
     "alpha_0": "the same by the way of the editor, blended in by nothing",
     "wrong_mean": "default lock: random spells, mean",
@@ -206,6 +208,7 @@ class _Bench:
             **found.as_dict(),
             "date": today(),
             "epochs": epochs,
+            "trained_on": self._trained_on(seed, epochs),
             "alpha_0": reached(nothing, self.test.masks),
             "wrong_editors": [
                 reached(_opened(owner, variant, seed)[1](part.images)) for owner in owners
@@ -235,6 +238,18 @@ class _Bench:
         fit(model, CARD, self.train, replace(RECIPE, epochs=size.unprotected_epochs, seed=seed))
         torch.save(model.state_dict(), path)
         return model
+
+    def _trained_on(self, seed: int, epochs: int) -> float:
+        """The unprotected model, trained on plainly for as long as a lock is."""
+
+        def measured() -> float:
+            model = self._unprotected(seed)
+            fit(model, CARD, self.train, replace(RECIPE, epochs=epochs, seed=seed))
+            answers = predict_masks(model, CARD, self.test.images)
+            return mean_iou(answers, self.test.masks, CARD.classes)
+
+        settings = (seed, epochs, RECIPE, self.size, GROUPS, torch.__version__)
+        return float(kept("segmentation-trained-on-", settings, measured))
 
     def _copy(self, model: torch.nn.Module, card: ModelCard, seed: int) -> torch.nn.Module:
         """All but a head of another size."""
@@ -271,30 +286,43 @@ def _figures(rows: dict[str, list[Row]]) -> dict[str, object]:
     return {
         "seeds": len(default),
         **_means(default),
-        "wrong_max": max(row["wrong_max"] for row in default),
         "bits": min(row["bits"] for row in default),
         "table": table,
     }
 
 
-def _means(rows: list[Row]) -> dict[str, float | None]:
+def _means(rows: list[Row]) -> dict[str, Any]:
     """Means over the seeds; none where a row was not tried on something."""
 
     def mean(name: str) -> float | None:
         values = np.concatenate([np.atleast_1d(row[name]) for row in rows])
         return round(float(values.mean()), 4) if len(values) else None
 
-    loss = np.mean([row["unprotected"] - row["right"] for row in rows])
+    def loss(since: str) -> float:
+        return round(100 * float(np.mean([row[since] - row["right"] for row in rows])), 2)
+
+    def by_name(figure: str) -> dict[str, float]:
+        names = rows[0][figure]
+        return {n: round(float(np.mean([row[figure][n] for row in rows])), 4) for n in names}
+
     return {
         "unprotected": mean("unprotected"),
+        "unprotected_trained_on": mean("trained_on"),
         "right": mean("right"),
-        "unlocked_loss_points": round(100 * float(loss), 2),
+        "unlocked_loss_points": loss("unprotected"),
+        "loss_points_trained_on": loss("trained_on"),
         "plain": mean("plain"),
         "alpha_0": mean("alpha_0"),
         "wrong_mean": mean("wrong"),
+        "wrong_p95": mean("wrong_p95"),
         "wrong_max": max(row["wrong_max"] for row in rows),
         "near_mean": mean("near"),
+        "near_p95": mean("near_p95"),
+        "near_max": max(row["near_max"] for row in rows),
         "prompts_mean": mean("prompts_mean"),
+        "prompts_p95": mean("prompts_p95"),
+        "prompts_max": max(row["prompts_max"] for row in rows),
+        **{name: by_name(name) for name in ("trained_operations", "held_out_operations", "alphas")},
         "wrong_editor_mean": mean("wrong_editors"),
         "tint": mean("tints"),
         "published": mean("published"),
