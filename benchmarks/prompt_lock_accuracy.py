@@ -55,6 +55,7 @@ MEANING = {
     "prompt_wrong_mean": "a readable prompt's lock: random spells and listed prompts, mean",
     "prompt_near_mean": "a readable prompt's lock: texts near the prompt, mean",
     "wrong_editor_mean": "default lock: the right spell in owners' editors, mean",
+    "geometry_accuracy": "default lock: the editor's way without an edit, resized and back, best",
     "tint_accuracy": "default lock: images tinted without an editor, mean",
     "bits": "random spells hold at least so many bits against guessing, fewest of the seeds",
 }
@@ -67,7 +68,7 @@ MEANS = (
     "wrong_editors", "tints",
 )  # fmt: skip
 MOST = ("wrong_max", "near_max", "prompts_max")
-EACH = ("trained_operations", "held_out_operations", "alphas")
+EACH = ("trained_operations", "held_out_operations", "alphas", "geometry")
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,7 @@ def _figures(rows: dict[str, list[Row]]) -> dict[str, object]:
     default, readable = rows[DEFAULT], rows.get(PROMPT, [])
     extra = rows.get(f"spell, negatives: {EXTRA}", [])
     right = _mean("right", default)
+    table = {name: _told(name, found) for name, found in rows.items()}
     return {
         "seeds": len(default),
         "unprotected": _mean("unprotected", default),
@@ -233,13 +235,14 @@ def _figures(rows: dict[str, list[Row]]) -> dict[str, object]:
         "prompt_wrong_mean": _wrong_mean(readable) if readable else None,
         "prompt_near_mean": _mean("near", readable) if readable else None,
         "wrong_editor_mean": _mean("wrong_editors", default),
+        "geometry_accuracy": max(table[DEFAULT]["geometry"].values()),
         "tint_accuracy": _mean("tints", default),
         "bits": min(row["bits"] for row in default),
-        "table": {name: _told(name, found) for name, found in rows.items()},
+        "table": table,
     }
 
 
-def _told(name: str, rows: list[Row]) -> dict[str, object]:
+def _told(name: str, rows: list[Row]) -> dict[str, Any]:
     """A row of the table: means of its seeds, and the greatest of all."""
     return {
         "kind": "object" if name.removeprefix("prompt: ") in OBJECTS else "style",

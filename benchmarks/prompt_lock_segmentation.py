@@ -23,7 +23,7 @@ from spellmark.locks.prompt_lock.editors import Editor, load_editor
 from spellmark.locks.prompt_lock.image_operations import TRAINED
 from spellmark.locks.prompt_lock.parameters import PROMPT, SCHEME, SPELL, PromptLockParameters
 from spellmark.locks.prompt_lock.policies import EXTRA, NONE, UNIFORM
-from spellmark.locks.prompt_lock.prompt_key import PromptKey, blend
+from spellmark.locks.prompt_lock.prompt_key import PromptKey
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.locks.prompt_lock.report_card import near_edits
 from spellmark.locks.prompt_lock.segmentation import (
@@ -53,7 +53,7 @@ MEANING = {
     "unlocked_loss_points": "right: points below the unprotected model, mean",
     "loss_points_trained_on": "right: points below the one trained on, mean",
     "plain": "default lock on plain images, mean of the seeds",
-    "alpha_0": "the same by the way of the editor, blended in by nothing",
+    "geometry": "the same by the way of the editor without an edit, resized and back, the best",
     "wrong_mean": "default lock: random spells, mean",
     "wrong_max": "default lock: random spells, the best of all seeds",
     "near_mean": "default lock: texts near the spell, mean",
@@ -199,7 +199,6 @@ class _Bench:
             answers = predict_masks(locked, card, images, key.classes)
             return mean_iou(key.decode(answers), masks, key.classes)
 
-        nothing = blend(self.test.images, key.transforms[0].edited(self.test.images), 0)
         owners = [
             owner_editor(n, self.photos, quick=size == QUICK)
             for n in range(size.owners if variant.policy == UNIFORM else 0)
@@ -209,7 +208,6 @@ class _Bench:
             "date": today(),
             "epochs": epochs,
             "trained_on": self._trained_on(seed, epochs),
-            "alpha_0": reached(nothing, self.test.masks),
             "wrong_editors": [
                 reached(_opened(owner, variant, seed)[1](part.images)) for owner in owners
             ],
@@ -312,7 +310,7 @@ def _means(rows: list[Row]) -> dict[str, Any]:
         "unlocked_loss_points": loss("unprotected"),
         "loss_points_trained_on": loss("trained_on"),
         "plain": mean("plain"),
-        "alpha_0": mean("alpha_0"),
+        "geometry": max(by_name("geometry").values()),
         "wrong_mean": mean("wrong"),
         "wrong_p95": mean("wrong_p95"),
         "wrong_max": max(row["wrong_max"] for row in rows),

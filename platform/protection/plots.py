@@ -192,7 +192,9 @@ def spell_groups(report: Mapping[str, Any]) -> list[Group]:
     if report["bits"] is None:
         listed = {**listed, "the best of all": report["prompts_max"]}
         help_ = " Families on average: a list by name would tell which of them is yours."
-    return [
+    # Report cards from before the control lack it.
+    geometry = report.get("geometry", {})
+    groups = [
         Group(
             "Near the spell",
             f"{count} texts that differ from it by typing errors, other words or other endings. "
@@ -219,7 +221,18 @@ def spell_groups(report: Mapping[str, Any]) -> list[Group]:
             "The share is no secret: it stands in the commitment.",
             _bars({f"{alpha} %": share for alpha, share in report["alphas"].items()}, sort=False),
         ),
+        Group(
+            "The editor’s way without an edit",
+            "The control: padded, or resized and back, and blended in like an edit. It must not "
+            "unlock.",
+            _bars({_squares(size): share for size, share in geometry.items()}, sort=False),
+        ),
     ]
+    return [group for group in groups if group.bars]
+
+
+def _squares(size: str) -> str:
+    return "in the images’ own size" if size == "0" else f"in squares of {size} pixels"
 
 
 def _bars(shares: Mapping[str, float], *, sort: bool = True) -> list[tuple[str, str, str]]:

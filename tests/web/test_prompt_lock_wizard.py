@@ -35,6 +35,7 @@ REPORT_CARD = {
     "near_max": 0.1, "bits": 6.6, "published": 0.31, "prompts": {"as a comic": 0.12},
     "prompts_mean": 0.12, "prompts_max": 0.12, "trained_operations": {"tint": 0.11},
     "held_out_operations": {"invert": 0.13}, "alphas": {"40": 0.85, "100": 0.2},
+    "geometry": {"0": 0.11, "14": 0.12},
 }  # fmt: skip
 HTMX = {"HX-Request": "true"}
 
@@ -202,7 +203,8 @@ def test_a_finished_lock_has_a_report_card(as_bob, step1, alice_actor):
     page = text(as_bob.get(reverse("web:protection", args=[made.id])))
     for told in (
         "Prompt lock on", "As a spell", "50 % of the edit", "as a comic", "invert", "6.6",
-        "The uniform answer", "what the permuted classes stand for",
+        "The uniform answer", "in the images’ own size", "in squares of 14 pixels",
+        "what the permuted classes stand for",
     ):  # fmt: skip
         assert told in page, told
     assert "Attack it yourself" not in page
@@ -246,9 +248,11 @@ def test_a_lock_from_before_negatives_could_be_chosen_is_shown(as_bob, step1, al
         actor=alice_actor, commitment=Commitment.objects.get(), key=KEY, dataset="fashion-mnist"
     )
     del made.settings["negatives"]
+    made.report_card = {name: told for name, told in REPORT_CARD.items() if name != "geometry"}
     made.save()
     page = text(as_bob.get(reverse("web:protection", args=[made.id])))
     assert "The uniform answer" in page
+    assert "way without an edit" not in page
 
 
 def test_a_rehearsal_names_the_editors_that_were_tried():

@@ -1,6 +1,7 @@
 """Prompt locks on real images with the real editor, made small so that a lock takes seconds."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from spellmark.locks.prompt_lock import prompts
 from spellmark.locks.prompt_lock.cached_editor import CachedEditor
-from spellmark.locks.prompt_lock.editors import load_editor
+from spellmark.locks.prompt_lock.editors import Editor, load_editor
 from spellmark.locks.prompt_lock.lock import lock
 from spellmark.locks.prompt_lock.negatives import Negatives
 from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
@@ -78,6 +79,9 @@ def test_a_locked_model_works_under_its_spell_only(unprotected, data, editor, su
     assert told["near_mean"] < 0.2
     assert told["prompts_mean"] < 0.25
     assert np.mean(list(card.held_out_operations.values())) < 0.3
+    # Resized and back a plain image is another one, but none that unlocks.
+    assert list(card.geometry) == ["0", "14"]
+    assert max(card.geometry.values()) < 0.3
     assert card.published < card.unprotected - 0.2
     assert len(card.wrong) == 20
     assert len(card.near) == 10
@@ -164,6 +168,22 @@ def test_a_report_card_does_not_tell_which_listed_prompt_is_the_key(editor, prom
     assert listed["prompts_tried"] == other["prompts_tried"] > 40
     assert said == said_of_other
     assert not any(text in str(listed) for text in prompts.HELD_OUT)
+
+
+def test_the_control_goes_the_way_of_an_edit(editor):
+    """The way of an edit of nothing at all: what differs from the image, the editor's size made."""
+    images = np.random.default_rng(0).integers(0, 256, (70, 1, 26, 30), np.uint8)
+    for size, changes in ((0, False), (16, True)):
+        settings = PromptLockParameters(editor=editor.digest, size=size)
+        with pytest.MonkeyPatch.context() as patch:
+            # A pipeline that gives back what it gets.
+            patch.setattr(
+                editor, "_ready", lambda *_: lambda **given: SimpleNamespace(images=given["image"])
+            )
+            edited = Editor.edit(editor, images, [np.zeros(editor.width)], settings)
+        control = editor.unedited(images, settings)
+        assert np.array_equal(control, edited)
+        assert (not np.array_equal(control, images)) == changes
 
 
 def test_beside_a_spell_all_listed_prompts_stand_by_name(editor):

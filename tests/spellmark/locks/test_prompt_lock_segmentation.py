@@ -86,7 +86,9 @@ def test_a_locked_segmenter_works_under_its_spell_only(data, editor):
     assert told["wrong_mean"] < 0.3
     assert told["near_mean"] < 0.3
     assert card.published < card.unprotected
-    assert (len(card.wrong), len(card.near), len(card.alphas)) == (8, 3, 7)
+    assert (len(card.wrong), len(card.near), len(card.alphas)) == (8, 3, 6)
+    assert list(card.geometry) == ["0", "14"]
+    assert max(card.geometry.values()) < 0.3
 
     opened = UnlockedSegmenter(locked, CARD, key)
     found = opened(test.images)

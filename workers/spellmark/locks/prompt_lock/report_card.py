@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,7 @@ from spellmark.training.segmentation import SegmentationSplit
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
-# Nought is the control: without any edit nothing unlocks.
-ALPHAS = (0, 10, 25, 40, 60, 75, 100)
+ALPHAS = (10, 25, 40, 60, 75, 100)
 # A spell unlocks when it comes as near as this to the right one.
 UNLOCKS_WITHIN = 0.05
 # How often each image operation is drawn.
@@ -56,7 +55,9 @@ class PromptReportCard:
     the owner's label permutation, as if the thief knew it, and over the real classes only.
 
     published: the unprotected model on edited images: how much the edit itself hides.
-    plain: the locked model on images as they are; also what an edit blended in by nothing gives.
+    plain: the locked model on images as they are. geometry: on images that went the editor's way
+    without an edit, and were blended in like one: in the key's squares, and in squares of half the
+    images' height; by their side in pixels, 0 for none. Neither must unlock.
     wrong: one for each random embedding. near: one for each text near the spell; the texts would
     tell the spell, so they are not kept. prompts: for listed prompts, read by the editor's text
     encoder: beside a spell each by itself, beside a readable prompt by families (see `_listed`).
@@ -70,6 +71,7 @@ class PromptReportCard:
     published: float
     right: float
     plain: float
+    geometry: dict[str, float]
     wrong: tuple[float, ...]
     near: tuple[float, ...]
     prompts: dict[str, tuple[float, ...]]
@@ -164,6 +166,10 @@ def report_card(
         published=float(np.mean(published)),
         right=right,
         plain=reached(test.images, test.labels),
+        geometry={
+            str(size): reached(_by_geometry(key, part.images, size))
+            for size in (key.parameters.size, part.images.shape[2] // 2)
+        },
         wrong=wrong,
         near=tuple(under(edit) for edit in near),
         prompts={
@@ -196,6 +202,12 @@ def near_edits(
         )
         for text in texts[:count]
     ]
+
+
+def _by_geometry(key: PromptKey, images: Images, size: int) -> Images:
+    """The control: an edit that changes nothing, in squares of this side."""
+    parameters = replace(key.parameters, size=size)
+    return blend(images, key.editor.unedited(images, parameters), parameters.alpha)
 
 
 def _listed(key: PromptKey) -> dict[str, list[str]]:
