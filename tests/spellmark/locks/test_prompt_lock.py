@@ -15,7 +15,7 @@ from spellmark.locks.prompt_lock.negatives import Negatives
 from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
 from spellmark.locks.prompt_lock.prompt_key import PromptKey
 from spellmark.locks.prompt_lock.report_card import near_edits, report_card
-from spellmark.locks.unlock import open_key, unlock
+from spellmark.locks.unlock import BindingError, open_key, unlock
 from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import architectures, datasets, weights
@@ -199,3 +199,25 @@ def test_keys_of_both_locks_are_opened(editor):
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 28, 28), np.uint8)
     assert np.array_equal(opened(images), direct(images))
     assert np.array_equal(opened.labels, direct.labels)
+
+
+def test_a_locked_model_tells_its_binding(editor, tmp_path):
+    """Without the registry's binding the key would open to other edits, and answers to nonsense."""
+    path, file = tmp_path / "locked.safetensors", _file(editor)
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 28, 28), np.uint8)
+
+    def edited(binding: bytes) -> np.ndarray:
+        return PromptKey.open(file, editor=editor, binding=binding, classes=10)(images)
+
+    weights.save(_model(), replace(CARD, binding=b"registry".hex()), path)
+    for given in ({}, {"binding": b"registry"}):
+        assert np.array_equal(unlock(path, file, **given).key(images), edited(b"registry"))
+    with pytest.raises(BindingError, match="locked under another binding") as refused:
+        unlock(path, file, binding=b"other")
+    assert "Leave the binding out" in refused.value.hint
+
+    # Models from before their cards told it.
+    weights.save(_model(), CARD, path)
+    commitment = bytes.fromhex(file.commitment())
+    for given, meant in (({}, commitment), ({"binding": b"registry"}, b"registry")):
+        assert np.array_equal(unlock(path, file, **given).key(images), edited(meant))

@@ -43,8 +43,8 @@ class Locksmith:
     recipe(images), wrong_keys: what is recommended; the rounds of training may follow from the
     number of images.
     check_wrong_keys(count): raises the lock's error for a report card on too few.
-    prepared(unprotected, card): a copy of the model to be locked, and its card; raises LockedError
-    for a model that cannot be locked again.
+    prepared(unprotected, card): a copy of the model to be locked, and its card, which tells the
+    binding; raises LockedError for a model that cannot be locked again.
     lock(model, unprotected, card, data, recipe, checkpoint=…, progress=…): fine-tunes the model in
     place. A step that progress gets as a whole sentence is worth keeping.
     measure(locked, unprotected, card, test, wrong_keys=…, progress=…): its report card.
@@ -117,7 +117,10 @@ def locksmith(
     def recipe(images: int) -> Recipe:
         return replace(key_lock.RECIPE, epochs=rounds_for(images))
 
-    return Locksmith(recipe, LEAST_WRONG_KEYS, check_wrong_keys, _copied, lock, measure)
+    def prepared(unprotected: nn.Module, card: ModelCard) -> tuple[nn.Module, ModelCard]:
+        return _copied(unprotected, card, binding)
+
+    return Locksmith(recipe, LEAST_WRONG_KEYS, check_wrong_keys, prepared, lock, measure)
 
 
 def _of_spell(
@@ -144,7 +147,7 @@ def _of_spell(
     near = prompt_lock_card.near_edits(opened, file.secret, binding=binding)
 
     def prepared(unprotected: nn.Module, card: ModelCard) -> tuple[nn.Module, ModelCard]:
-        copy, card = _copied(unprotected, card)
+        copy, card = _copied(unprotected, card, binding)
         return add_class(copy, card, EXTRA_NAME) if policy == EXTRA else (copy, card)
 
     def lock(
@@ -174,10 +177,10 @@ def _of_spell(
     )
 
 
-def _copied(unprotected: nn.Module, card: ModelCard) -> tuple[nn.Module, ModelCard]:
+def _copied(unprotected: nn.Module, card: ModelCard, binding: bytes) -> tuple[nn.Module, ModelCard]:
     if card.extra_classes:
         raise LockedError(
             "This model is locked already, and has a class for whoever lacks the spell.",
             hint="Lock the model that it was made from.",
         )
-    return deepcopy(unprotected), card
+    return deepcopy(unprotected), replace(card, binding=binding.hex())
