@@ -168,7 +168,8 @@ class _Bench:
         recipe = replace(RECIPE, epochs=2 if self.quick else RECIPE.epochs, seed=seed)
         lock(
             locked, card, self.data.train[: self._images(variant)], key, recipe,
-            negatives=Negatives(variant.policy),
+            # Weak edits are a part of the pattern.
+            negatives=Negatives(variant.policy), least_strength=0,
         )  # fmt: skip
         near = near_edits(
             key, file.secret, binding=b"", count=10 if self.quick or variant.is_pattern else 50

@@ -185,6 +185,8 @@ class _Bench:
         lock_segmenter(
             locked, card, self.train, key, replace(RECIPE, epochs=epochs, seed=seed),
             negatives=replace(NEGATIVES, policy=variant.policy), teacher=unprotected,
+            # What an object moves is a part of the pattern.
+            least_strength=0,
         )  # fmt: skip
         found = segmentation_card(
             locked, unprotected, card, self.test, key,

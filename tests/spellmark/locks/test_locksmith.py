@@ -54,7 +54,7 @@ def test_only_a_model_that_knows_its_images_teaches(monkeypatch, data, gain, tea
         key_lock, "lock", lambda *_arguments, teacher, **_options: taught.append(teacher)
     )
     key = LockKey.open(FILE, binding=b"", shape=(1, 8, 8), classes=2)
-    smith = locksmith(key, FILE, binding=b"\xab", images=data.images)
+    smith = locksmith(key, FILE, binding=b"\xab")
     unprotected = Light(gain)
     smith.lock(
         Light(gain), unprotected, CARD, data, Recipe(epochs=1),
@@ -68,7 +68,7 @@ def test_only_a_model_that_knows_its_images_teaches(monkeypatch, data, gain, tea
 def test_the_negatives_of_a_key_lock_are_not_chosen(data):
     key = LockKey.open(FILE, binding=b"", shape=(1, 8, 8), classes=2)
     with pytest.raises(KeyLockError, match="negatives of a key lock are not chosen"):
-        locksmith(key, FILE, binding=b"", images=data.images, negatives="none")
+        locksmith(key, FILE, binding=b"", negatives="none")
 
 
 @pytest.mark.parametrize("policy", [UNIFORM, EXTRA])
@@ -79,8 +79,7 @@ def test_an_extra_class_is_made_for_its_policy_alone(policy):
         architecture="small-cnn", classes=2, channels=1, height=8, width=8, label_names=("a", "b")
     )
     key = open_key(file, shape=(1, 8, 8), classes=2)
-    images = np.random.default_rng(0).integers(0, 256, (24, 1, 8, 8), np.uint8)
-    smith = locksmith(key, file, binding=b"\xab", images=images, negatives=policy)
+    smith = locksmith(key, file, binding=b"\xab", negatives=policy)
     unprotected = build(card)
     model, locked_card = smith.prepared(unprotected, card)
     assert model is not unprotected

@@ -12,7 +12,7 @@ from spellmark.locks.prompt_lock.cached_editor import CachedEditor
 from spellmark.locks.prompt_lock.editors import Editor, load_editor
 from spellmark.locks.prompt_lock.lock import lock
 from spellmark.locks.prompt_lock.negatives import Negatives
-from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
+from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockError, PromptLockParameters
 from spellmark.locks.prompt_lock.prompt_key import PromptKey
 from spellmark.locks.prompt_lock.report_card import near_edits, report_card
 from spellmark.locks.unlock import BindingError, open_key, unlock
@@ -139,6 +139,38 @@ def test_a_lock_takes_up_where_it_was_stopped(unprotected, data, editor, tmp_pat
     again = _locked(unprotected, part, key, recipe=recipe, checkpoint=path)
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, again.state_dict()[name]), name
+
+
+def _of_prompt(editor, prompt: str) -> PromptKey:
+    file = replace(_file(editor, reading="prompt"), prompt=prompt)
+    return PromptKey.open(file, editor=editor, binding=b"", classes=10)
+
+
+def test_a_weak_edit_is_refused_before_any_training(data, editor):
+    key, model, few = _of_prompt(editor, "with brighter highlights"), _model(), data[0][:32]
+    with pytest.raises(PromptLockError, match="does not lock a model; it takes 6%"):
+        lock(model, CARD, few, key, Recipe(epochs=1))
+    assert all(map(torch.equal, model.parameters(), _model().parameters()))
+    # Whoever wants to see how little it locks can.
+    lock(model, CARD, few, key, Recipe(epochs=1), negatives=Negatives("none"), least_strength=0)
+    assert not all(map(torch.equal, model.parameters(), _model().parameters()))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "policy", "cautious"),
+    [
+        ("with oil pastel", "none", True),
+        ("with oil pastel", "uniform", False),
+        ("with inverted tones", "none", False),
+    ],
+)
+def test_what_is_too_weak_without_negatives_is_told(data, editor, prompt, policy, cautious):
+    said = []
+    lock(
+        _model(), CARD, data[0][:32], _of_prompt(editor, prompt), Recipe(epochs=1),
+        negatives=Negatives(policy), progress=lambda _share, text: said.append(text),
+    )  # fmt: skip
+    assert any("withholds next to nothing" in text for text in said) == cautious
 
 
 def _small_card(editor, prompt: str, reading: str) -> tuple[dict, list[str]]:

@@ -169,6 +169,13 @@ def test_what_a_teacher_says_is_permuted_by_the_key_of_its_subkey(data, editor):
         assert (found == 1).mean() > 0.8
 
 
+def test_a_weak_edit_is_refused(data, editor):
+    part, weak = data[0][:32], _key(editor, alpha=3)
+    with pytest.raises(PromptLockError, match="does not lock a model"):
+        lock_segmenter(_model(), CARD, part, weak, Recipe(epochs=1))
+    lock_segmenter(_model(), CARD, part, weak, Recipe(epochs=1), least_strength=0)
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_targets_of_pixels(policy, data, editor):
     generator = np.random.default_rng(0)

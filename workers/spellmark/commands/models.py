@@ -95,7 +95,6 @@ def _lock(options: argparse.Namespace) -> int:
         key,
         file,
         binding=binding,
-        images=data.test.images,
         edits=options.cache,
         negatives=options.negatives,
     )
