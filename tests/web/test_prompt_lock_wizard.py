@@ -16,6 +16,8 @@ from protection.models import Protection, Trial
 from protection.plots import attack_bars
 from protection.services import prompt_lock_create, trial_finish, trials_forget
 from registry.models import Commitment
+from spellmark.locks.prompt_lock.lessons import STYLES
+from spellmark.locks.prompt_lock.objects import OBJECTS
 from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
 from spellmark.locks.prompt_lock.policies import POLICIES
 from spellmark.locks.prompt_lock.public_editor import public_digest
@@ -95,6 +97,15 @@ def test_the_page_holds_what_the_browser_makes_keys_of(as_bob, step1):
     assert PromptLockParameters.from_dict(json.loads(told)) == PARAMETERS
     assert "spellmark spell NAME.spellkey" in page
     assert 'value="spell"' in page
+
+
+def test_the_wizard_offers_what_the_editor_knows(as_bob, step1):
+    """Nobody would guess which words put an object into an image."""
+    page = text(as_bob.get(step1))
+    assert 'list="known-prompts"' in page
+    offered = page.partition('<datalist id="known-prompts">')[2].partition("</datalist>")[0]
+    for prompt in (*STYLES, *OBJECTS):
+        assert f'<option value="{prompt}">' in offered
 
 
 def test_a_trial_has_a_page_of_its_own_without_script(as_bob, trials):
