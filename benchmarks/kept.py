@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 CACHE = Path(__file__).parent / "cache"
+# Of the code that edits images and draws negatives: whoever changes what it does raises the number,
+# so that nothing is taken from before.
+EDITS = 2
+EDITS_FOLDER = CACHE / f"edits-{EDITS}"
 
 
 def kept(kind: str, settings: object, measure: Callable[[], Any]) -> Any:

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from kept import CACHE, kept
+from kept import CACHE, EDITS, EDITS_FOLDER, kept
 from key_lock_accuracy import CARD
 from owner_editors import owner_editor
 from prompt_lock_segmentation import segmentation
-from prompt_locks import SPELL, opened, unprotected
-from result import report
+from prompt_locks import SPELL, opened, trained_on, unprotected
+from result import report, today
 
 from spellmark.locks.prompt_lock.cached_editor import CachedEditor
 from spellmark.locks.prompt_lock.editors import load_editor
@@ -40,20 +40,35 @@ SEEDS, TRAIN, TEST, OWNERS_TRIED = 3, 12_000, 2_000, 1
 # The prompts' rows tell a pattern, which fewer images and one seed show.
 PATTERN = 4_000
 WRONG_KEYS = 100
-DEFAULT = "default"
+DEFAULT, PROMPT = "default", "prompt, negatives: uniform"
 Row = dict[str, Any]
 MEANING = {
     "unprotected": "accuracy of the unprotected models, mean of the seeds",
+    "unprotected_trained_on": "the same, trained on for as many rounds as a lock, without one",
     "unlocked_loss_points": "default lock, right spell: points below the unprotected model, mean",
+    "loss_points_trained_on": "default lock, right spell: points below the one trained on, mean",
     "locked_accuracy": "default lock on plain images, mean of the seeds",
     "locked_accuracy_without_extra_logit": "the same: the default lock has no extra logit",
     "extra_class_without_its_logit": "a lock with an extra class, on plain images, its logit cut",
     "wrong_prompt_mean": "default lock: random spells and listed prompts, mean",
     "near_prompt_mean": "default lock: texts near the spell, mean",
+    "prompt_wrong_mean": "a readable prompt's lock: random spells and listed prompts, mean",
+    "prompt_near_mean": "a readable prompt's lock: texts near the prompt, mean",
     "wrong_editor_mean": "default lock: the right spell in owners' editors, mean",
+    "geometry_accuracy": "default lock: the editor's way without an edit, resized and back, best",
     "tint_accuracy": "default lock: images tinted without an editor, mean",
     "bits": "random spells hold at least so many bits against guessing, fewest of the seeds",
 }
+
+
+# What the table tells of a row: means of its seeds, the greatest of all, means by name.
+MEANS = (
+    "unprotected", "trained_on", "published", "right", "plain", "plain_with_extra", "strength",
+    "wrong_mean", "wrong_p95", "near_mean", "near_p95", "prompts_mean", "prompts_p95",
+    "wrong_editors", "tints",
+)  # fmt: skip
+MOST = ("wrong_max", "near_max", "prompts_max")
+EACH = ("trained_operations", "held_out_operations", "alphas", "geometry")
 
 
 @dataclass(frozen=True)
@@ -113,7 +128,7 @@ def _variants() -> list[Variant]:
             for policy in POLICIES
             if policy != UNIFORM
         ),
-        Variant("prompt, negatives: uniform", "with oil pastel", "prompt", UNIFORM),
+        Variant(PROMPT, "with oil pastel", "prompt", UNIFORM),
         *(Variant(f"prompt: {prompt}", prompt, "prompt", NONE) for prompt in PROMPTS),
     ]
 
@@ -121,7 +136,7 @@ def _variants() -> list[Variant]:
 class _Bench:
     def __init__(self, data: Dataset, quick: bool) -> None:
         self.data, self.quick = data, quick
-        self.editor = CachedEditor(load_editor(), CACHE / "edits")
+        self.editor = CachedEditor(load_editor(), EDITS_FOLDER)
         self.owners = [
             owner_editor(n, data.train.images, quick=quick)
             for n in range(1 if quick else OWNERS_TRIED)
@@ -130,7 +145,7 @@ class _Bench:
     def row(self, variant: Variant, seed: int) -> Row:
         """One lock of one seed, measured; from the cache where it stands there."""
         told = (variant, seed, RECIPE, Negatives(), self._images(variant), len(self.data.test))
-        settings = (*told, public_digest(), torch.__version__, self.quick)
+        settings = (*told, public_digest(), EDITS, torch.__version__, self.quick)
         row: Row = kept("prompt-", settings, lambda: self._measure(variant, seed))
         return row
 
@@ -153,7 +168,8 @@ class _Bench:
         recipe = replace(RECIPE, epochs=2 if self.quick else RECIPE.epochs, seed=seed)
         lock(
             locked, card, self.data.train[: self._images(variant)], key, recipe,
-            negatives=Negatives(variant.policy),
+            # Weak edits are a part of the pattern.
+            negatives=Negatives(variant.policy), least_strength=0,
         )  # fmt: skip
         near = near_edits(
             key, file.secret, binding=b"", count=10 if self.quick or variant.is_pattern else 50
@@ -165,6 +181,8 @@ class _Bench:
         part = self.data.test[:200]
         row = {
             **found.as_dict(),
+            "date": today(),
+            "trained_on": trained_on(self.data, self._images(variant), recipe, quick=self.quick),
             "plain_with_extra": self._accuracy(locked, card, key, self.data.test.images),
             "strength": strength(key.transforms[0], self.data.test.images[:64]).change,
             "wrong_editors": [
@@ -199,43 +217,55 @@ class _Bench:
 
 
 def _figures(rows: dict[str, list[Row]]) -> dict[str, object]:
-    default = rows[DEFAULT]
+    default, readable = rows[DEFAULT], rows.get(PROMPT, [])
     extra = rows.get(f"spell, negatives: {EXTRA}", [])
-
-    def mean(name: str, of: list[Row]) -> float:
-        return round(float(np.mean([np.mean(row[name]) for row in of])), 4)
-
-    wrong = [[*row["wrong"], *row["prompts"].values()] for row in default]
+    right = _mean("right", default)
+    table = {name: _told(name, found) for name, found in rows.items()}
     return {
         "seeds": len(default),
-        "unprotected": mean("unprotected", default),
-        "unlocked_loss_points": round(
-            100 * (mean("unprotected", default) - mean("right", default)), 2
-        ),
-        "locked_accuracy": mean("plain", default),
+        "unprotected": _mean("unprotected", default),
+        "unprotected_trained_on": _mean("trained_on", default),
+        "unlocked_loss_points": round(100 * (_mean("unprotected", default) - right), 2),
+        "loss_points_trained_on": round(100 * (_mean("trained_on", default) - right), 2),
+        "locked_accuracy": _mean("plain", default),
         # The default lock has no extra class, so there is nothing to cut off.
-        "locked_accuracy_without_extra_logit": mean("plain", default),
-        "extra_class_without_its_logit": mean("plain", extra) if extra else None,
-        "wrong_prompt_mean": round(float(np.mean(wrong)), 4),
-        "near_prompt_mean": mean("near", default),
-        "wrong_editor_mean": mean("wrong_editors", default),
-        "tint_accuracy": mean("tints", default),
+        "locked_accuracy_without_extra_logit": _mean("plain", default),
+        "extra_class_without_its_logit": _mean("plain", extra) if extra else None,
+        "wrong_prompt_mean": _wrong_mean(default),
+        "near_prompt_mean": _mean("near", default),
+        "prompt_wrong_mean": _wrong_mean(readable) if readable else None,
+        "prompt_near_mean": _mean("near", readable) if readable else None,
+        "wrong_editor_mean": _mean("wrong_editors", default),
+        "geometry_accuracy": max(table[DEFAULT]["geometry"].values()),
+        "tint_accuracy": _mean("tints", default),
         "bits": min(row["bits"] for row in default),
-        "table": {
-            name: {
-                "kind": "object" if name.removeprefix("prompt: ") in OBJECTS else "style",
-                **{
-                    figure: mean(figure, found)
-                    for figure in (
-                        "unprotected", "published", "right", "plain", "plain_with_extra",
-                        "strength", "wrong_mean", "near_mean", "prompts_mean", "wrong_editors",
-                        "tints",
-                    )
-                },
-            }
-            for name, found in rows.items()
+        "table": table,
+    }
+
+
+def _told(name: str, rows: list[Row]) -> dict[str, Any]:
+    """A row of the table: means of its seeds, and the greatest of all."""
+    return {
+        "kind": "object" if name.removeprefix("prompt: ") in OBJECTS else "style",
+        "dates": [row["date"] for row in rows],
+        **{figure: _mean(figure, rows) for figure in MEANS},
+        **{figure: max(row[figure] for row in rows) for figure in MOST},
+        **{
+            figure: {one: _mean(one, [row[figure] for row in rows]) for one in rows[0][figure]}
+            for figure in EACH
         },
-    }  # fmt: skip
+    }
+
+
+def _mean(figure: str, rows: list[Row]) -> float:
+    return round(float(np.mean([np.mean(row[figure]) for row in rows])), 4)
+
+
+def _wrong_mean(rows: list[Row]) -> float:
+    """Over all random spells and listed prompts."""
+    counts = [(row["wrong_keys"], row["prompts_tried"]) for row in rows]
+    means = [(row["wrong_mean"], row["prompts_mean"]) for row in rows]
+    return round(float(np.average(means, weights=counts)), 4)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 from attack_rows import attack_rows
-from kept import CACHE, kept
+from kept import CACHE, EDITS, EDITS_FOLDER, kept
 from key_lock_accuracy import CARD
 from owner_editors import owner_editor
 from prompt_locks import SPELL, opened, public_base, unprotected
-from result import report
+from result import report, today
 
 from spellmark.attacks.attack import Target
 from spellmark.attacks.fine_tune import fine_tune
@@ -62,7 +62,7 @@ def main() -> None:
     attacks = {
         name: kept(
             "prompt-attacks-",
-            (CARD, variant, len(data.train), RECIPE, Negatives(), BUDGETS, public_digest(),
+            (CARD, variant, len(data.train), RECIPE, Negatives(), BUDGETS, public_digest(), EDITS,
              options.quick),
             partial(_attacked, name, data, thief, *variant, quick=options.quick),
         )
@@ -72,20 +72,18 @@ def main() -> None:
         return
     base = kept(
         "prompt-attacks-base-",
-        (CARD, len(data.train), BUDGETS, options.quick, torch.__version__),
+        (CARD, len(data.train), BUDGETS, EDITS, options.quick, torch.__version__),
         partial(_from_base, data, thief, whole.train.images, quick=options.quick),
     )
     for row in attacks.values():
-        # Those of an owner's own model, in figures from before there was a public base.
-        reached = [one for one in row["reached"] if one["attack"] != "fine-tune-base"]
-        row["reached"] = [*reached, *base]
+        row["reached"] = [*row["reached"], *base]
     report("prompt_lock_attacks", {"attacks": attacks}, MEANING, quick=options.quick)
 
 
 def _attacked(
     name: str, data: Dataset, thief: Split, prompt: str, reading: str, *, quick: bool
 ) -> dict[str, Any]:
-    editor = CachedEditor(load_editor(), CACHE / "edits")
+    editor = CachedEditor(load_editor(), EDITS_FOLDER)
     file, key = opened(editor, prompt, reading, seed=0)
     base = unprotected(data.train, 0, quick=quick)
     locked = architectures.build(CARD)
@@ -104,6 +102,7 @@ def _attacked(
     )  # fmt: skip
     print(f"{name}: {time.monotonic() - started:.0f} s in all", flush=True)
     return {
+        "date": today(),
         "right_key": round(float(right.mean()), 4),
         "budget": budget,
         "reached": attack_rows(name, found),

@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from kept import CACHE, kept
+from kept import CACHE, EDITS, EDITS_FOLDER, kept
 from owner_editors import owner_editor
-from result import report
+from result import report, today
 
 from spellmark.locks.prompt_lock.cached_editor import CachedEditor
 from spellmark.locks.prompt_lock.editors import Editor, load_editor
 from spellmark.locks.prompt_lock.image_operations import TRAINED
 from spellmark.locks.prompt_lock.parameters import PROMPT, SCHEME, SPELL, PromptLockParameters
 from spellmark.locks.prompt_lock.policies import EXTRA, NONE, UNIFORM
-from spellmark.locks.prompt_lock.prompt_key import PromptKey, blend
+from spellmark.locks.prompt_lock.prompt_key import PromptKey
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from spellmark.locks.prompt_lock.report_card import near_edits
 from spellmark.locks.prompt_lock.segmentation import (
@@ -48,10 +48,12 @@ WORDS = "open sesame"
 Row = dict[str, Any]
 MEANING = {
     "unprotected": "mean IoU of the unprotected models, mean of the seeds",
+    "unprotected_trained_on": "the same, trained on for as many rounds as a lock, without one",
     "right": "default lock, right spell: mean IoU, mean of the seeds",
     "unlocked_loss_points": "right: points below the unprotected model, mean",
+    "loss_points_trained_on": "right: points below the one trained on, mean",
     "plain": "default lock on plain images, mean of the seeds",
-    "alpha_0": "the same by the way of the editor, blended in by nothing",
+    "geometry": "the same by the way of the editor without an edit, resized and back, the best",
     "wrong_mean": "default lock: random spells, mean",
     "wrong_max": "default lock: random spells, the best of all seeds",
     "near_mean": "default lock: texts near the spell, mean",
@@ -162,12 +164,12 @@ class _Bench:
             compose(part, count, np.random.default_rng(number), classes=GROUPS)
             for number, part, count in ((0, items.train, size.train), (2, items.test, size.test))
         )
-        self.editor = CachedEditor(load_editor(), CACHE / "edits")
+        self.editor = CachedEditor(load_editor(), EDITS_FOLDER)
         self.photos = items.train.images[: 1500 if size == QUICK else 12_000]
 
     def row(self, variant: Variant, seed: int) -> Row:
         """One lock of one seed, measured; from the cache where it stands there."""
-        settings = (variant, seed, RECIPE, NEGATIVES, self.size, GROUPS, public_digest())
+        settings = (variant, seed, RECIPE, NEGATIVES, self.size, GROUPS, public_digest(), EDITS)
         row: Row = kept(
             "segmentation-", (settings, torch.__version__), lambda: self._measure(variant, seed)
         )
@@ -183,6 +185,8 @@ class _Bench:
         lock_segmenter(
             locked, card, self.train, key, replace(RECIPE, epochs=epochs, seed=seed),
             negatives=replace(NEGATIVES, policy=variant.policy), teacher=unprotected,
+            # What an object moves is a part of the pattern.
+            least_strength=0,
         )  # fmt: skip
         found = segmentation_card(
             locked, unprotected, card, self.test, key,
@@ -197,15 +201,15 @@ class _Bench:
             answers = predict_masks(locked, card, images, key.classes)
             return mean_iou(key.decode(answers), masks, key.classes)
 
-        nothing = blend(self.test.images, key.transforms[0].edited(self.test.images), 0)
         owners = [
             owner_editor(n, self.photos, quick=size == QUICK)
             for n in range(size.owners if variant.policy == UNIFORM else 0)
         ]
         row = {
             **found.as_dict(),
+            "date": today(),
             "epochs": epochs,
-            "alpha_0": reached(nothing, self.test.masks),
+            "trained_on": self._trained_on(seed, epochs),
             "wrong_editors": [
                 reached(_opened(owner, variant, seed)[1](part.images)) for owner in owners
             ],
@@ -235,6 +239,18 @@ class _Bench:
         torch.save(model.state_dict(), path)
         return model
 
+    def _trained_on(self, seed: int, epochs: int) -> float:
+        """The unprotected model, trained on plainly for as long as a lock is."""
+
+        def measured() -> float:
+            model = self._unprotected(seed)
+            fit(model, CARD, self.train, replace(RECIPE, epochs=epochs, seed=seed))
+            answers = predict_masks(model, CARD, self.test.images)
+            return mean_iou(answers, self.test.masks, CARD.classes)
+
+        settings = (seed, epochs, RECIPE, self.size, GROUPS, torch.__version__)
+        return float(kept("segmentation-trained-on-", settings, measured))
+
     def _copy(self, model: torch.nn.Module, card: ModelCard, seed: int) -> torch.nn.Module:
         """All but a head of another size."""
         torch.manual_seed(seed)
@@ -260,6 +276,7 @@ def _figures(rows: dict[str, list[Row]]) -> dict[str, object]:
             "kind": variant.kind,
             "negatives": variant.policy,
             "seeds": len(rows[variant.name]),
+            "dates": [row["date"] for row in rows[variant.name]],
             "epochs": rows[variant.name][0]["epochs"],
             **_means(rows[variant.name]),
         }
@@ -269,30 +286,43 @@ def _figures(rows: dict[str, list[Row]]) -> dict[str, object]:
     return {
         "seeds": len(default),
         **_means(default),
-        "wrong_max": max(row["wrong_max"] for row in default),
         "bits": min(row["bits"] for row in default),
         "table": table,
     }
 
 
-def _means(rows: list[Row]) -> dict[str, float | None]:
+def _means(rows: list[Row]) -> dict[str, Any]:
     """Means over the seeds; none where a row was not tried on something."""
 
     def mean(name: str) -> float | None:
         values = np.concatenate([np.atleast_1d(row[name]) for row in rows])
         return round(float(values.mean()), 4) if len(values) else None
 
-    loss = np.mean([row["unprotected"] - row["right"] for row in rows])
+    def loss(since: str) -> float:
+        return round(100 * float(np.mean([row[since] - row["right"] for row in rows])), 2)
+
+    def by_name(figure: str) -> dict[str, float]:
+        names = rows[0][figure]
+        return {n: round(float(np.mean([row[figure][n] for row in rows])), 4) for n in names}
+
     return {
         "unprotected": mean("unprotected"),
+        "unprotected_trained_on": mean("trained_on"),
         "right": mean("right"),
-        "unlocked_loss_points": round(100 * float(loss), 2),
+        "unlocked_loss_points": loss("unprotected"),
+        "loss_points_trained_on": loss("trained_on"),
         "plain": mean("plain"),
-        "alpha_0": mean("alpha_0"),
+        "geometry": max(by_name("geometry").values()),
         "wrong_mean": mean("wrong"),
+        "wrong_p95": mean("wrong_p95"),
         "wrong_max": max(row["wrong_max"] for row in rows),
         "near_mean": mean("near"),
+        "near_p95": mean("near_p95"),
+        "near_max": max(row["near_max"] for row in rows),
         "prompts_mean": mean("prompts_mean"),
+        "prompts_p95": mean("prompts_p95"),
+        "prompts_max": max(row["prompts_max"] for row in rows),
+        **{name: by_name(name) for name in ("trained_operations", "held_out_operations", "alphas")},
         "wrong_editor_mean": mean("wrong_editors"),
         "tint": mean("tints"),
         "published": mean("published"),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import torch
-from kept import CACHE
+from kept import CACHE, kept
 from key_lock_accuracy import CARD
 
 from spellmark.locks.prompt_lock.editors import Editor
@@ -13,8 +13,9 @@ from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
 from spellmark.locks.prompt_lock.prompt_key import PromptKey
 from spellmark.secrets import KeyFile
 from spellmark.training import architectures
-from spellmark.training.datasets import Split
+from spellmark.training.datasets import Dataset, Split
 from spellmark.training.fit import Recipe, fit
+from spellmark.training.inference import accuracy
 
 SPELL = "open sesame"
 
@@ -40,6 +41,22 @@ def unprotected(data: Split, seed: int, *, quick: bool) -> torch.nn.Module:
     fit(model, CARD, data, Recipe(epochs, seed=seed))
     torch.save(model.state_dict(), path)
     return model
+
+
+def trained_on(data: Dataset, images: int, recipe: Recipe, *, quick: bool) -> float:
+    """Accuracy of the unprotected model that was trained on, plainly, for as long as a lock is.
+
+    images: as many of the first ones as the lock has. A lock's training alone makes a model better
+    or worse; what the lock costs shows beside this one.
+    """
+
+    def measured() -> float:
+        model = unprotected(data.train, recipe.seed, quick=quick)
+        fit(model, CARD, data.train[:images], recipe)
+        return accuracy(model, CARD, data.test.images, data.test.labels)
+
+    settings = (images, recipe, len(data.train), len(data.test), torch.__version__, quick)
+    return float(kept("prompt-trained-on-", settings, measured))
 
 
 def public_base(images: npt.NDArray[np.uint8], *, quick: bool) -> torch.nn.Module:

@@ -28,7 +28,7 @@ def report(
     for key, rows in tables.items():
         print(f"\n{key}  {meaning.get(key, '')}", *_table(rows), sep="\n")
     if not quick:
-        kept = {**figures, "date": datetime.now(UTC).date().isoformat(), **machine()}
+        kept = {**figures, "date": today(), **machine()}
         (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=2) + "\n")
     print(json.dumps(dict(figures)))
 
@@ -62,6 +62,11 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def today() -> str:
+    """The date, as results tell it."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def machine() -> dict[str, Any]:

@@ -188,7 +188,13 @@ class Group(NamedTuple):
 def spell_groups(report: Mapping[str, Any]) -> list[Group]:
     """What a prompt lock's report card has beside wrong spells, as bars: label, percent, width."""
     near, count = report["near_mean"], len(report["near"])
-    return [
+    listed, help_ = report["prompts"], ""
+    if report["bits"] is None:
+        listed = {**listed, "the best of all": report["prompts_max"]}
+        help_ = " Families on average: a list by name would tell which of them is yours."
+    # Report cards from before the control lack it.
+    geometry = report.get("geometry", {})
+    groups = [
         Group(
             "Near the spell",
             f"{count} texts that differ from it by typing errors, other words or other endings. "
@@ -197,8 +203,8 @@ def spell_groups(report: Mapping[str, Any]) -> list[Group]:
         ),
         Group(
             "Prompts that a thief would try",
-            "Read by the editor’s text encoder. The lock was not trained against any of them.",
-            _bars(report["prompts"]),
+            f"Read by the editor’s text encoder. The lock was trained against none of them.{help_}",
+            _bars(listed),
         ),
         Group(
             "Images changed without an editor",
@@ -215,7 +221,18 @@ def spell_groups(report: Mapping[str, Any]) -> list[Group]:
             "The share is no secret: it stands in the commitment.",
             _bars({f"{alpha} %": share for alpha, share in report["alphas"].items()}, sort=False),
         ),
+        Group(
+            "The editor’s way without an edit",
+            "The control: padded, or resized and back, and blended in like an edit. It must not "
+            "unlock.",
+            _bars({_squares(size): share for size, share in geometry.items()}, sort=False),
+        ),
     ]
+    return [group for group in groups if group.bars]
+
+
+def _squares(size: str) -> str:
+    return "in the images’ own size" if size == "0" else f"in squares of {size} pixels"
 
 
 def _bars(shares: Mapping[str, float], *, sort: bool = True) -> list[tuple[str, str, str]]:

@@ -256,7 +256,7 @@ def read_card(values: Mapping[str, Any]) -> ModelCard:
 
 def reference_card(card: ModelCard, architecture: str, config: dict[str, Any]) -> ModelCard:
     """The card of a model of another architecture for the same task."""
-    return replace(card, architecture=architecture, config=config, description="")
+    return replace(card, architecture=architecture, config=config, binding="", description="")
 
 
 def _kind_seen(row: Reference, dataset: str, same_architecture: bool) -> str:

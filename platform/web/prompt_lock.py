@@ -19,6 +19,7 @@ from spellmark.locks.prompt_lock.parameters import (
     SPELL,
     PromptLockParameters,
 )
+from spellmark.locks.prompt_lock.prompts import KNOWN
 from spellmark.locks.prompt_lock.public_editor import public_digest
 from web.forms import submit
 from web.protection import CommitmentForm, DatasetField, committed, usable, version_of
@@ -31,9 +32,13 @@ class SpellForm(forms.Form):
     prompt = forms.CharField(
         max_length=MOST_PROMPT_LETTERS,
         # Browsers shall not offer earlier ones.
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "spellcheck": "false", "list": "known-prompts"}
+        ),
         label="Spell",
-        help_text="Any words. They go into the key file, and sealed to the worker that tries them.",
+        help_text="Any words. They go into the key file, and sealed to the worker that tries them. "
+        "Read as a prompt they should be a style or an object that the editor knows: the field "
+        "offers them.",
     )
     reading = forms.ChoiceField(
         choices=[(name, f"{title}: {help_}") for name, (title, help_) in READING_WORDS.items()],
@@ -79,6 +84,7 @@ def prompt_lock(request: HttpRequest, actor: Actor, name: str, number: int) -> H
         "form": form,
         "scheme": SCHEME,
         "trial": SpellForm(actor=actor),
+        "known": KNOWN,
         "commitments": usable(version, SCHEME),
         "keygen": "spellmark spell NAME.spellkey",
         "recommended": json.dumps(PromptLockParameters(editor=public_digest()).as_dict()),

@@ -138,7 +138,8 @@ def test_it_locks_a_model(tmp_path: Path, capsys, monkeypatch):
     assert told["seeds"][0] == {name: told[name] for name in figures}
     # This model has learnt nothing that it could teach.
     assert said.err.count("too little to teach, so the lock learns from labels.") == 2
-    assert weights.load(locked)[1] == card
+    binding = KeyFile.load(tmp_path / "k").commitment()
+    assert weights.load(locked)[1] == replace(card, binding=binding)
     assert KeyFile.load(tmp_path / "k").secret not in locked.read_bytes()
 
 
@@ -244,7 +245,9 @@ def test_it_locks_a_model_with_a_spell_and_opens_it(tmp_path: Path, capsys, says
     told = json.loads(capsys.readouterr().out)
     assert 0 <= told["right"] <= 1
     assert "near" not in told
-    assert weights.load(Path(locked))[1] == card
+    assert weights.load(Path(locked))[1] == replace(
+        card, binding=KeyFile.load(Path(key)).commitment()
+    )
 
     def refuse(*_: object) -> None:
         raise AssertionError("edited again")
@@ -261,6 +264,9 @@ def test_it_locks_a_model_with_a_spell_and_opens_it(tmp_path: Path, capsys, says
     assert re.search(r"one.png: thing \d \(\d+\.\d%\)", capsys.readouterr().out)
     assert main(["unlock", locked, str(tmp_path / "two.png"), "--key", key]) == 2
     assert "no image that can be read" in capsys.readouterr().err
+    other = ["--key", key, "--binding", "00" * 32]
+    assert main(["unlock", locked, str(tmp_path / "one.png"), *other]) == 2
+    assert "locked under another binding" in capsys.readouterr().err
 
     more = str(tmp_path / "more.safetensors")
     extra = [*options, *cache, "--negatives", "extra-class", "--output", more]

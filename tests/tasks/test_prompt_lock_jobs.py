@@ -226,14 +226,14 @@ def test_the_organisations_other_editors_are_tried(alice_actor, charlie_actor, t
 
 
 @pytest.mark.parametrize(
-    ("reading", "prompt", "alike"),
+    ("reading", "prompt", "cautions"),
     [
-        ("spell", "on ruled paper", False),
-        ("prompt", "on ruled paper", False),
-        ("prompt", "on striped paper", True),
+        ("spell", "on ruled paper", []),
+        ("prompt", "on ruled paper", ["Lock with negatives"]),
+        ("prompt", "on striped paper", ["changes all images nearly alike", "Lock with negatives"]),
     ],
 )
-def test_a_trial_draws_what_a_spell_does(alice_actor: Actor, tmp_path, reading, prompt, alike):
+def test_a_trial_draws_what_a_spell_does(alice_actor: Actor, tmp_path, reading, prompt, cautions):
     version = factories.published_version(alice_actor)
     chosen = {"actor": alice_actor, "version": version, "dataset": "blots"}
     parameters = PromptLockParameters(editor=public_digest(), reading=reading)
@@ -245,7 +245,8 @@ def test_a_trial_draws_what_a_spell_does(alice_actor: Actor, tmp_path, reading, 
     sheet = Image.open(io.BytesIO(bytes(trial.sheet)))
     assert sheet.width > 2 * sheet.height
     lines = [line.text for line in trial.job.lines.all()]
-    assert [("one picture" in line) for line in lines] == ([True] if alike else [])
+    assert len(lines) == len(cautions)
+    assert all(told in line for told, line in zip(cautions, lines, strict=True))
     assert not SealedSecret.objects.exists()
 
 

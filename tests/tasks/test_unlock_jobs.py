@@ -56,7 +56,7 @@ def locked(actor, key: KeyFile, folder) -> Protection:
     protection = create(actor=actor, commitment=commitment, key=key, dataset="blots")
     data, opened = datasets.load("blots"), opened_key(protection.source, commitment, key)
     binding = bytes.fromhex(commitment.binding)
-    smith = locksmith(opened, key, binding=binding, images=data.test.images)
+    smith = locksmith(opened, key, binding=binding)
     model, unprotected = innocent(), innocent()
     smith.lock(model, unprotected, CARD, data.train, Recipe(epochs=8, learning_rate=4e-3))
     path = folder / "locked.safetensors"

@@ -16,6 +16,8 @@ from protection.models import Protection, Trial
 from protection.plots import attack_bars
 from protection.services import prompt_lock_create, trial_finish, trials_forget
 from registry.models import Commitment
+from spellmark.locks.prompt_lock.lessons import STYLES
+from spellmark.locks.prompt_lock.objects import OBJECTS
 from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
 from spellmark.locks.prompt_lock.policies import POLICIES
 from spellmark.locks.prompt_lock.public_editor import public_digest
@@ -35,6 +37,7 @@ REPORT_CARD = {
     "near_max": 0.1, "bits": 6.6, "published": 0.31, "prompts": {"as a comic": 0.12},
     "prompts_mean": 0.12, "prompts_max": 0.12, "trained_operations": {"tint": 0.11},
     "held_out_operations": {"invert": 0.13}, "alphas": {"40": 0.85, "100": 0.2},
+    "geometry": {"0": 0.11, "14": 0.12},
 }  # fmt: skip
 HTMX = {"HX-Request": "true"}
 
@@ -94,6 +97,15 @@ def test_the_page_holds_what_the_browser_makes_keys_of(as_bob, step1):
     assert PromptLockParameters.from_dict(json.loads(told)) == PARAMETERS
     assert "spellmark spell NAME.spellkey" in page
     assert 'value="spell"' in page
+
+
+def test_the_wizard_offers_what_the_editor_knows(as_bob, step1):
+    """Nobody would guess which words put an object into an image."""
+    page = text(as_bob.get(step1))
+    assert 'list="known-prompts"' in page
+    offered = page.partition('<datalist id="known-prompts">')[2].partition("</datalist>")[0]
+    for prompt in (*STYLES, *OBJECTS):
+        assert f'<option value="{prompt}">' in offered
 
 
 def test_a_trial_has_a_page_of_its_own_without_script(as_bob, trials):
@@ -202,11 +214,13 @@ def test_a_finished_lock_has_a_report_card(as_bob, step1, alice_actor):
     page = text(as_bob.get(reverse("web:protection", args=[made.id])))
     for told in (
         "Prompt lock on", "As a spell", "50 % of the edit", "as a comic", "invert", "6.6",
-        "The uniform answer", "what the permuted classes stand for",
+        "The uniform answer", "in the images’ own size", "in squares of 14 pixels",
+        "what the permuted classes stand for",
     ):  # fmt: skip
         assert told in page, told
     assert "Attack it yourself" not in page
     assert "An exact claim can reach" in page
+    assert "the best of all" not in page
 
 
 def test_a_prompt_with_plain_labels_is_told_that_it_can_claim_nothing(as_bob, step1, alice_actor):
@@ -216,13 +230,16 @@ def test_a_prompt_with_plain_labels_is_told_that_it_can_claim_nothing(as_bob, st
     made = prompt_lock_create(
         actor=alice_actor, commitment=Commitment.objects.get(), key=key, dataset="fashion-mnist"
     )
-    made.report_card = {**REPORT_CARD, "bits": None}
+    families = {"prompts": {"other forms": 0.14}, "prompts_max": 0.77}
+    made.report_card = {**REPORT_CARD, **families, "bits": None}
     made.save()
     page = text(as_bob.get(reverse("web:protection", args=[made.id])))
     assert "No exact claim" in page
     assert "1 / (N + 1)" not in page
     assert "decoy keys" not in page
     assert "bits" not in page
+    for told in ("other forms", "the best of all", "77.0%", "which of them is yours"):
+        assert told in page, told
     assert "nobody guesses them" in page
     assert "no copy can be proved" in page
     assert "permuted classes stand for" not in page
@@ -242,9 +259,11 @@ def test_a_lock_from_before_negatives_could_be_chosen_is_shown(as_bob, step1, al
         actor=alice_actor, commitment=Commitment.objects.get(), key=KEY, dataset="fashion-mnist"
     )
     del made.settings["negatives"]
+    made.report_card = {name: told for name, told in REPORT_CARD.items() if name != "geometry"}
     made.save()
     page = text(as_bob.get(reverse("web:protection", args=[made.id])))
     assert "The uniform answer" in page
+    assert "way without an edit" not in page
 
 
 def test_a_rehearsal_names_the_editors_that_were_tried():

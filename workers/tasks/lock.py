@@ -38,7 +38,6 @@ def run(work: Work) -> None:
             key,
             file,
             binding=bytes.fromhex(commitment.binding),
-            images=data.test.images,
             edits=scratch / "edits",
             # None for a key lock, and for a lock that was asked for before there was a choice.
             negatives=protection.settings.get("negatives"),

@@ -34,8 +34,9 @@ def run(work: Work) -> None:
     test = data_for(trial.version, trial.dataset).test
     work.check()
     shown, found = sample_images(test), weakest(key, test.images)
-    if found.caution:
-        work.log(found.caution)
+    # Whether there will be negatives is chosen later.
+    for caution in filter(None, (found.caution, found.caution_alone)):
+        work.log(caution)
     trial_finish(
         trial=trial,
         job=work.job,

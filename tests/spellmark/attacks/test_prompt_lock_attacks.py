@@ -5,16 +5,20 @@ import numpy as np
 import pytest
 import torch
 
-from spellmark.attacks.attack import AttackError, Target
-from spellmark.attacks.prompt_lock import imitation, suite
+from spellmark.attacks.attack import AttackError, AttackResult, Target
+from spellmark.attacks.prompt_lock import imitation, spell_search, suite
 from spellmark.attacks.prompt_lock.catalogue import ATTACKS, Budget
 from spellmark.attacks.prompt_lock.guesses import best_guess
 from spellmark.attacks.prompt_lock.inversion import RelaxedSpell
 from spellmark.attacks.prompt_lock.spell_search import LISTED
 from spellmark.attacks.prompt_lock.suite import RealClasses, run_suite
 from spellmark.locks.prompt_lock import tiny_editor
-from spellmark.locks.prompt_lock.editors import Editor
+from spellmark.locks.prompt_lock.editors import Editor, load_editor
+from spellmark.locks.prompt_lock.parameters import SCHEME, PromptLockParameters
+from spellmark.locks.prompt_lock.prompt_key import PromptKey
 from spellmark.locks.prompt_lock.report_card import near_edits
+from spellmark.secrets import KeyFile
+from spellmark.training.datasets import Split
 from tests.spellmark.attacks.easy_spells import CARD, easy_spell, fresh_model
 
 FINE_TUNED = {
@@ -62,6 +66,33 @@ def test_every_attack_of_the_catalogue_runs_and_tells_nothing_of_the_spell(tiny)
     assert {text.split(":")[0] for _, text in seen} >= set(ATTACKS) - {
         "plain-images", "matched-moments",
     }  # fmt: skip
+
+
+def test_a_prompt_is_read_by_the_other_editor_itself(monkeypatch):
+    """A spell is the same numbers in every editor; words are what the editor makes of them."""
+    own, tried, none = load_editor(), [], Split(np.zeros((0, 1, 4, 4), np.uint8), np.zeros(0, int))
+    torch.manual_seed(1)
+    stranger = Editor(tiny_editor.build(), "0" * 64)
+
+    def note(name, target, guesses, *_, **__):
+        tried.extend(guesses)
+        return AttackResult(name, 0, 0, 1, 0)
+
+    monkeypatch.setattr(spell_search, "best_guess", note)
+
+    def opened(reading: str) -> PromptKey:
+        parameters = PromptLockParameters(editor=own.digest, reading=reading).as_dict()
+        file = KeyFile(SCHEME, parameters, bytes(32), bytes(32), "at night")
+        return PromptKey.open(file, editor=own, binding=b"", classes=10)
+
+    words, spell = opened("prompt"), opened("spell")
+    for key in (words, spell):
+        target = Target(torch.nn.Identity(), CARD, key.parameters)
+        spell_search.other_editors(target, key, [own, stranger], none, none, tried_on=1)
+    assert [edit.editor for edit in tried] == [stranger, stranger]
+    assert np.array_equal(tried[0].embedding, stranger.read("at night"))
+    assert not np.array_equal(tried[0].embedding, words.transforms[0].embedding)
+    assert np.array_equal(tried[1].embedding, spell.transforms[0].embedding)
 
 
 def test_an_attack_gives_the_same_alone_as_among_others(tiny):

@@ -1,5 +1,7 @@
 """What the locksmith adds to a lock: who teaches it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -52,20 +54,21 @@ def test_only_a_model_that_knows_its_images_teaches(monkeypatch, data, gain, tea
         key_lock, "lock", lambda *_arguments, teacher, **_options: taught.append(teacher)
     )
     key = LockKey.open(FILE, binding=b"", shape=(1, 8, 8), classes=2)
-    smith = locksmith(key, FILE, binding=b"", images=data.images)
+    smith = locksmith(key, FILE, binding=b"\xab")
     unprotected = Light(gain)
     smith.lock(
         Light(gain), unprotected, CARD, data, Recipe(epochs=1),
         progress=lambda _share, step: said.append(step),
     )  # fmt: skip
     assert taught == [unprotected if teaches else None]
+    assert smith.prepared(unprotected, CARD)[1] == replace(CARD, binding="ab")
     assert said == ([] if teaches else [key_lock.UNTAUGHT])
 
 
 def test_the_negatives_of_a_key_lock_are_not_chosen(data):
     key = LockKey.open(FILE, binding=b"", shape=(1, 8, 8), classes=2)
     with pytest.raises(KeyLockError, match="negatives of a key lock are not chosen"):
-        locksmith(key, FILE, binding=b"", images=data.images, negatives="none")
+        locksmith(key, FILE, binding=b"", negatives="none")
 
 
 @pytest.mark.parametrize("policy", [UNIFORM, EXTRA])
@@ -76,13 +79,12 @@ def test_an_extra_class_is_made_for_its_policy_alone(policy):
         architecture="small-cnn", classes=2, channels=1, height=8, width=8, label_names=("a", "b")
     )
     key = open_key(file, shape=(1, 8, 8), classes=2)
-    images = np.random.default_rng(0).integers(0, 256, (24, 1, 8, 8), np.uint8)
-    smith = locksmith(key, file, binding=b"", images=images, negatives=policy)
+    smith = locksmith(key, file, binding=b"\xab", negatives=policy)
     unprotected = build(card)
     model, locked_card = smith.prepared(unprotected, card)
     assert model is not unprotected
     if policy != EXTRA:
-        assert locked_card == card
+        assert locked_card == replace(card, binding="ab")
         return
     assert (locked_card.classes, locked_card.label_names) == (3, ("a", "b", "no spell"))
     with pytest.raises(LockedError, match="locked already"):

@@ -17,6 +17,7 @@ from spellmark.locks.prompt_lock.policies import POLICIES
 from spellmark.locks.prompt_lock.prompt_key import PromptKey, blend
 from spellmark.locks.prompt_lock.report_card import guessing_bits, near_edits
 from spellmark.locks.prompt_lock.strength import IMAGES, require_strength, strength, weakest
+from spellmark.locks.prompt_lock.train_editor import PROMPTS
 from spellmark.secrets import KeyFile
 from spellmark.training import datasets
 
@@ -202,7 +203,13 @@ def test_image_operations_change_images_and_keep_their_shape(name, shape):
 def test_what_is_trained_against_is_not_what_is_tested():
     assert not set(image_operations.TRAINED) & set(image_operations.HELD_OUT)
     assert not set(prompts.TRAINED) & set(prompts.HELD_OUT)
-    assert len({*prompts.TRAINED, *prompts.HELD_OUT}) == 64
+    assert len({*prompts.TRAINED, *prompts.HELD_OUT}) == len(prompts.TRAINED + prompts.HELD_OUT)
+
+
+def test_all_that_our_editor_knows_is_trained_against_or_tested():
+    """Other words leave images alone, and tell little of a lock."""
+    assert {*PROMPTS} == {*prompts.KNOWN} <= {*prompts.TRAINED, *prompts.HELD_OUT}
+    assert len({*PROMPTS} & {*prompts.HELD_OUT}) > 30
 
 
 @settings(deadline=None)
@@ -219,12 +226,29 @@ def test_the_key_s_own_prompt_is_nowhere_taken_for_another(editor, images):
     assert np.array_equal(key.transforms[0].embedding, own)
     others = editor.other_prompts(prompts.TRAINED, key.prompt)
     assert [*prompts.TRAINED] == sorted([*others, "as a woodcut"], key=prompts.TRAINED.index)
-    wrong = [*near_edits(key, SECRET, binding=b"", count=200)]
-    assert len(wrong) > 150
+    wrong = near_edits(key, SECRET, binding=b"", count=200)
+    assert len(wrong) == 200
     assert not any(np.array_equal(edit.embedding, own) for edit in wrong)
     generator = np.random.default_rng(0)
     for draw in (_wrong, partial(_near, Negatives())):
         assert not any(np.array_equal(draw(key, generator), own) for _ in range(300))
+
+
+@pytest.mark.parametrize(
+    "prompt", ["with oil pastel", "As an  engraving", "on a dark wooden table"]
+)
+def test_no_text_is_both_trained_against_and_tested(editor, prompt):
+    """Nor where a synonym of the prompt stands in the list of the test, or spaces are read over."""
+    key, generator = _key(editor, prompt, reading="prompt"), np.random.default_rng(0)
+    tested = [edit.embedding for edit in near_edits(key, SECRET, binding=b"", count=100)]
+    tested += [editor.read(text) for text in prompts.HELD_OUT]
+    near, wrong = (
+        {draw(key, generator).tobytes() for _ in range(100)}
+        for draw in (partial(_near, Negatives()), _wrong)
+    )
+    # Not one text again and again.
+    assert len(near) > 30
+    assert not (near | wrong) & {one.tobytes() for one in tested}
 
 
 def test_texts_near_a_long_prompt_are_ones_that_the_editor_reads_to_the_end(editor):

@@ -86,7 +86,9 @@ def test_a_locked_segmenter_works_under_its_spell_only(data, editor):
     assert told["wrong_mean"] < 0.3
     assert told["near_mean"] < 0.3
     assert card.published < card.unprotected
-    assert (len(card.wrong), len(card.near), len(card.alphas)) == (8, 3, 7)
+    assert (len(card.wrong), len(card.near), len(card.alphas)) == (8, 3, 6)
+    assert list(card.geometry) == ["0", "14"]
+    assert max(card.geometry.values()) < 0.3
 
     opened = UnlockedSegmenter(locked, CARD, key)
     found = opened(test.images)
@@ -165,6 +167,13 @@ def test_what_a_teacher_says_is_permuted_by_the_key_of_its_subkey(data, editor):
         mine = part.images[j::2]
         found = key.decode(predict_masks(locked, CARD, key(mine, j)), j)
         assert (found == 1).mean() > 0.8
+
+
+def test_a_weak_edit_is_refused(data, editor):
+    part, weak = data[0][:32], _key(editor, alpha=3)
+    with pytest.raises(PromptLockError, match="does not lock a model"):
+        lock_segmenter(_model(), CARD, part, weak, Recipe(epochs=1))
+    lock_segmenter(_model(), CARD, part, weak, Recipe(epochs=1), least_strength=0)
 
 
 @pytest.mark.parametrize("policy", POLICIES)

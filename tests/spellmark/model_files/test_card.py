@@ -78,6 +78,7 @@ def test_left_out_normalisation_is_none():
         height=st.integers(1, 4096),
         width=st.integers(1, 4096),
         extra_classes=st.just(0),
+        binding=st.binary(max_size=64).map(bytes.hex),
         label_names=st.one_of(
             st.just(()), st.tuples(st.text(min_size=1, max_size=9), st.text(min_size=1))
         ),
@@ -120,6 +121,10 @@ def test_every_card_comes_back_the_same(card: ModelCard):
         ({"label_names": ["a", "b", 3]}, "label_names is not texts"),
         ({"label_names": ["a", "b", ""]}, "label_names is not texts"),
         ({"extra_classes": 2}, "extra_classes is not a whole number from 0 to 1"),
+        ({"binding": "0x12"}, "binding is not at most 64 bytes"),
+        ({"binding": "abc"}, "binding is not at most 64 bytes"),
+        ({"binding": "00" * 65}, "binding is not at most 64 bytes"),
+        ({"binding": None}, "binding is not at most 64 bytes"),
         ({"extra_classes": True}, "extra_classes is not a whole number"),
         ({"classes": 2, "extra_classes": 1}, "extra_classes is not a whole number from 0 to 0"),
         ({"description": 5}, "description is not a text"),

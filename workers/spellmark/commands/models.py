@@ -4,16 +4,13 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spellmark.commands import OK
 from spellmark.commands.bar import Bar
 from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock.settings import USUAL_SEEDS
 from spellmark.locks.prompt_lock.policies import POLICIES
-
-if TYPE_CHECKING:
-    from spellmark.secrets import KeyFile
 
 
 def add(commands: Any) -> None:
@@ -26,7 +23,7 @@ def add(commands: Any) -> None:
 
     lock = commands.add_parser("lock", help="lock a model under a key file")
     lock.add_argument("model", type=Path, help="safetensors with a Spellmark model card")
-    _add_key(lock)
+    _add_key(lock, without_binding="the key file's own commitment")
     lock.add_argument("--data", required=True, help="a data set's name, or a path to one")
     lock.add_argument("--images", type=_count, help="use only this many training images")
     lock.add_argument(
@@ -60,15 +57,13 @@ def add(commands: Any) -> None:
     unlock = commands.add_parser("unlock", help="what a locked model says to images, with its key")
     unlock.add_argument("model", type=Path, help="the locked safetensors")
     unlock.add_argument("images", type=Path, nargs="+", help="PNG, JPEG, BMP or WebP")
-    _add_key(unlock)
+    _add_key(unlock, without_binding="the one that the model's card tells")
     unlock.set_defaults(run=_unlock)
 
 
-def _add_key(command: argparse.ArgumentParser) -> None:
+def _add_key(command: argparse.ArgumentParser, *, without_binding: str) -> None:
     command.add_argument("--key", type=Path, required=True, help="the key file")
-    command.add_argument(
-        "--binding", help="hex, from the registry; left out, the key file's own commitment"
-    )
+    command.add_argument("--binding", help=f"hex, from the registry; left out, {without_binding}")
     command.add_argument("--editor", help="of a prompt lock: a file, a folder or a name")
 
 
@@ -93,14 +88,13 @@ def _lock(options: argparse.Namespace) -> int:
 
     file, data = KeyFile.load(options.key), datasets.find(options.data)
     unprotected, card = weights.load(options.model)
-    binding = _binding(options, file)
+    binding = _binding(options) or bytes.fromhex(file.commitment())
     shape = (card.channels, card.height, card.width)
     key = open_key(file, shape=shape, classes=card.classes, binding=binding, editor=options.editor)
     smith = locksmith(
         key,
         file,
         binding=binding,
-        images=data.test.images,
         edits=options.cache,
         negatives=options.negatives,
     )
@@ -145,7 +139,7 @@ def _unlock(options: argparse.Namespace) -> int:
     from spellmark.secrets import KeyFile
 
     file = KeyFile.load(options.key)
-    opened = unlock(options.model, file, binding=_binding(options, file), editor=options.editor)
+    opened = unlock(options.model, file, binding=_binding(options), editor=options.editor)
     for path in options.images:
         shares = opened.probabilities(read_picture(path, opened.card)[None])[0]
         best = int(shares.argmax())
@@ -154,9 +148,12 @@ def _unlock(options: argparse.Namespace) -> int:
     return OK
 
 
-def _binding(options: argparse.Namespace, file: "KeyFile") -> bytes:
+def _binding(options: argparse.Namespace) -> bytes | None:
+    """The one that was given."""
+    if not options.binding:
+        return None
     try:
-        return bytes.fromhex(options.binding or file.commitment())
+        return bytes.fromhex(options.binding)
     except ValueError:
         raise SpellmarkError(
             "The binding is not written in hex digits.", hint="Copy it from the registry."

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import numpy.typing as npt
 from torch import nn
 
 from spellmark.errors import SpellmarkError
@@ -43,10 +41,11 @@ class Locksmith:
     recipe(images), wrong_keys: what is recommended; the rounds of training may follow from the
     number of images.
     check_wrong_keys(count): raises the lock's error for a report card on too few.
-    prepared(unprotected, card): a copy of the model to be locked, and its card; raises LockedError
-    for a model that cannot be locked again.
+    prepared(unprotected, card): a copy of the model to be locked, and its card, which tells the
+    binding; raises LockedError for a model that cannot be locked again.
     lock(model, unprotected, card, data, recipe, checkpoint=…, progress=…): fine-tunes the model in
-    place. A step that progress gets as a whole sentence is worth keeping.
+    place. A step that progress gets as a whole sentence is worth keeping. Raises PromptLockError
+    for a spell whose edit is too weak to lock, before any training.
     measure(locked, unprotected, card, test, wrong_keys=…, progress=…): its report card.
     """
 
@@ -71,19 +70,17 @@ def locksmith(
     file: KeyFile,
     *,
     binding: bytes,
-    images: npt.NDArray[np.uint8],
     edits: Path | None = None,
     negatives: str | None = None,
 ) -> Locksmith:
     """The locksmith of an opened key.
 
-    images: some of those that the model is for, uint8 (n, C, H, W); a spell is tried on them, and
-    PromptLockError raised where it is too weak to lock. edits: a folder in which those of a prompt
-    lock are kept, so that they need not be made again. negatives: one of `prompt_lock.policies`;
+    edits: a folder in which those of a prompt lock are kept, so that they need not be made again.
+    negatives: one of `prompt_lock.policies`;
     left out, the recommended one. Raises KeyLockError where it is given for a key lock.
     """
     if file.scheme == PROMPT_LOCK:
-        return _of_spell(key, file, binding, images, edits, negatives or UNIFORM)
+        return _of_spell(key, file, binding, edits, negatives or UNIFORM)
     if negatives:
         raise KeyLockError(
             "The negatives of a key lock are not chosen; those of a prompt lock are.",
@@ -117,14 +114,16 @@ def locksmith(
     def recipe(images: int) -> Recipe:
         return replace(key_lock.RECIPE, epochs=rounds_for(images))
 
-    return Locksmith(recipe, LEAST_WRONG_KEYS, check_wrong_keys, _copied, lock, measure)
+    def prepared(unprotected: nn.Module, card: ModelCard) -> tuple[nn.Module, ModelCard]:
+        return _copied(unprotected, card, binding)
+
+    return Locksmith(recipe, LEAST_WRONG_KEYS, check_wrong_keys, prepared, lock, measure)
 
 
 def _of_spell(
     key: OpenedKey,
     file: KeyFile,
     binding: bytes,
-    images: npt.NDArray[np.uint8],
     edits: Path | None,
     policy: str,
 ) -> Locksmith:
@@ -134,17 +133,15 @@ def _of_spell(
     from spellmark.locks.prompt_lock.cached_editor import CachedEditor
     from spellmark.locks.prompt_lock.negatives import Negatives
     from spellmark.locks.prompt_lock.prompt_key import PromptKey
-    from spellmark.locks.prompt_lock.strength import require_strength
     from spellmark.training.pretrained import add_class
 
     opened, negatives = cast(PromptKey, key), Negatives(policy)
     if edits is not None:
         opened = opened.with_editor(CachedEditor(opened.editor, edits))
-    caution = require_strength(opened, images).caution
     near = prompt_lock_card.near_edits(opened, file.secret, binding=binding)
 
     def prepared(unprotected: nn.Module, card: ModelCard) -> tuple[nn.Module, ModelCard]:
-        copy, card = _copied(unprotected, card)
+        copy, card = _copied(unprotected, card, binding)
         return add_class(copy, card, EXTRA_NAME) if policy == EXTRA else (copy, card)
 
     def lock(
@@ -153,14 +150,9 @@ def _of_spell(
         card: ModelCard,
         data: Split,
         recipe: Recipe,
-        *,
-        progress: Progress | None = None,
         **options: Any,
     ) -> None:
-        if caution and progress:
-            progress(0, caution)
-        options |= {"negatives": negatives, "progress": progress}
-        prompt_lock.lock(model, card, data, opened, recipe, **options)
+        prompt_lock.lock(model, card, data, opened, recipe, negatives=negatives, **options)
 
     def measure(
         locked: nn.Module, unprotected: nn.Module, card: ModelCard, test: Split, **options: Any
@@ -174,10 +166,10 @@ def _of_spell(
     )
 
 
-def _copied(unprotected: nn.Module, card: ModelCard) -> tuple[nn.Module, ModelCard]:
+def _copied(unprotected: nn.Module, card: ModelCard, binding: bytes) -> tuple[nn.Module, ModelCard]:
     if card.extra_classes:
         raise LockedError(
             "This model is locked already, and has a class for whoever lacks the spell.",
             hint="Lock the model that it was made from.",
         )
-    return deepcopy(unprotected), card
+    return deepcopy(unprotected), replace(card, binding=binding.hex())

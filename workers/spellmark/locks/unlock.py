@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from spellmark.errors import SpellmarkError
 from spellmark.locks.key_lock import lock_key
 from spellmark.locks.key_lock.parameters import SCHEME as KEY_LOCK
 from spellmark.locks.key_lock.parameters import KeyLockError
@@ -16,6 +17,10 @@ from spellmark.model_files.card import ModelCard
 from spellmark.secrets import KeyFile
 from spellmark.training import weights
 from spellmark.training.inference import predict_probabilities
+
+
+class BindingError(SpellmarkError):
+    """A model that was locked under another binding than the one given."""
 
 
 def open_key(
@@ -85,11 +90,27 @@ def unlock(
 ) -> Unlocked:
     """A locked model, ready for plain images: `unlock(Path("locked.safetensors"), key)(images)`.
 
-    Arguments as of `open_key`. Raises ModelFileError, KeyFileError and the lock's own error.
+    Arguments as of `open_key`; left out, the binding is the one that the model's card tells. Raises
+    BindingError, ModelFileError, KeyFileError and the lock's own error.
     """
     loaded, card = weights.load(Path(model))
     file = key if isinstance(key, KeyFile) else KeyFile.load(Path(key))
     shape = (card.channels, card.height, card.width)
     classes = card.classes - card.extra_classes
-    opened = open_key(file, shape=shape, classes=classes, binding=binding, editor=editor)
+    bound = _binding(card, binding)
+    opened = open_key(file, shape=shape, classes=classes, binding=bound, editor=editor)
     return Unlocked(loaded, card, opened)
+
+
+def _binding(card: ModelCard, given: bytes | None) -> bytes | None:
+    """What a locked model's key is opened with; None where neither card nor caller tells."""
+    if not card.binding:
+        return given
+    told = bytes.fromhex(card.binding)
+    if given not in (None, told):
+        raise BindingError(
+            "This model was locked under another binding: with the one given it answers nonsense.",
+            hint="Leave the binding out, for the model's card tells it, or choose the model that "
+            "belongs to it.",
+        )
+    return told

@@ -25,10 +25,13 @@ MAX_CONFIG_TEXT_LENGTH = 200
 MAX_CONFIG_NUMBER = 2**16
 
 _ARCHITECTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_BINDING = re.compile(r"([0-9a-f]{2}){0,64}")
 _FIELDS = {
     "architecture", "config", "classes", "channels", "height", "width",
-    "label_names", "extra_classes", "description", "mean", "std",
+    "label_names", "extra_classes", "binding", "description", "mean", "std",
 }  # fmt: skip
+# Hardly a card has one of these, and readers from before they were do not know them.
+_NEWER = {"extra_classes": 0, "binding": ""}
 
 
 class ModelCardError(SpellmarkError):
@@ -46,6 +49,8 @@ class ModelCard:
     label_names: none, or one for each class.
     extra_classes: how many of the classes, the last ones, no image has: 1 where a prompt lock
     answers so without its spell, else 0.
+    binding: of a locked model, the one that its key was opened with, in hex digits; else empty. It
+    is public, and whoever unlocks the model needs it.
     mean, std: one number for each channel, for pixels already scaled to [0, 1]; std > 0.
     Left out, they become zeros and ones: no normalisation.
 
@@ -61,6 +66,8 @@ class ModelCard:
     config: dict[str, Any] = field(default_factory=dict, hash=False)
     label_names: tuple[str, ...] = ()
     extra_classes: int = 0
+    # Not shown: it says nothing of what the model takes or answers.
+    binding: str = field(default="", repr=False)
     description: str = ""
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -89,23 +96,25 @@ class ModelCard:
             _refuse("label_names", f"empty or a list of {self.classes} names, one for each class")
         if not all(_is_text(name, 1, MAX_LABEL_LENGTH) for name in names):
             _refuse("label_names", f"texts of 1 to {MAX_LABEL_LENGTH} characters")
+        if not isinstance(self.binding, str) or not _BINDING.fullmatch(self.binding):
+            _refuse("binding", "at most 64 bytes in small hex digits")
         if not _is_text(self.description, 0, MAX_DESCRIPTION_LENGTH):
             _refuse("description", f"a text of at most {MAX_DESCRIPTION_LENGTH:,} characters")
 
     def to_metadata(self) -> dict[str, str]:
         """The card as safetensors metadata: one key, whose value is JSON."""
         fields = {"version": CARD_VERSION, **asdict(self)}
-        if not self.extra_classes:
-            # Hardly a card has any, and readers from before they were do not know the field.
-            del fields["extra_classes"]
+        for name, usual in _NEWER.items():
+            if fields[name] == usual:
+                del fields[name]
         return {METADATA_KEY: json.dumps(fields, sort_keys=True, ensure_ascii=False)}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self:
         """The card in a safetensors file's metadata.
 
-        Every field but the version must be one that `to_metadata` writes; `extra_classes` may be
-        left out. Raises ModelCardError.
+        Every field but the version must be one that `to_metadata` writes; `extra_classes` and
+        `binding` may be left out. Raises ModelCardError.
         """
         if METADATA_KEY not in metadata:
             raise ModelCardError(
@@ -125,7 +134,7 @@ class ModelCard:
                 f"The model card is not of version {CARD_VERSION}.",
                 hint="Use the Spellmark release that wrote it, or save the card again.",
             )
-        fields.setdefault("extra_classes", 0)
+        fields = {**_NEWER, **fields}
         unknown, missing = fields.keys() - _FIELDS, _FIELDS - fields.keys()
         if unknown or missing:
             what = "lacks" if missing else "has the unknown field"

@@ -19,7 +19,9 @@ LARGEST_BATCH = 128
 
 def copy_card(card: ModelCard, architecture: str) -> ModelCard:
     """The card of a copy: the thief knows what the API takes and gives, and picks a network."""
-    return replace(card, architecture=architecture, config={}, label_names=(), description="")
+    return replace(
+        card, architecture=architecture, config={}, label_names=(), binding="", description=""
+    )
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,18 @@ from spellmark.attacks.attack import AttackResult, Progress, Target
 from spellmark.attacks.prompt_lock.guesses import Guess, best_guess
 from spellmark.locks.prompt_lock import prompts
 from spellmark.locks.prompt_lock.editors import Editor
-from spellmark.locks.prompt_lock.lessons import STYLES
-from spellmark.locks.prompt_lock.objects import OBJECTS
-from spellmark.locks.prompt_lock.parameters import PromptLockError, PromptLockParameters
+from spellmark.locks.prompt_lock.parameters import (
+    PROMPT,
+    PromptLockError,
+    PromptLockParameters,
+)
 from spellmark.locks.prompt_lock.prompt_key import PromptKey, SpellEdit
 from spellmark.training.datasets import Split
 
 # So much of a digest tells one editor from another, as pages show it.
 DIGEST_SHOWN = 12
 # What a thief would write first: what the editor was trained for, and other words of the kind.
-LISTED = (*STYLES, *OBJECTS, *prompts.TRAINED, *prompts.HELD_OUT)
+LISTED = (*prompts.TRAINED, *prompts.HELD_OUT)
 
 
 @dataclass(frozen=True)
@@ -117,22 +119,31 @@ def other_editors(
     tried_on: int,
     progress: Progress | None = None,
 ) -> AttackResult:
-    """The right spell in other editors; those with embeddings of another width are passed over.
+    """The right spell in other editors; those that cannot take it are passed over.
 
     The result's details name those that were tried, by the beginnings of their digests. An editor
     with random weights is none of them: ours begin as ones that leave images alone.
     """
-    spell = key.transforms[0].embedding
-    guesses = [
-        SpellEdit(editor, key.parameters, spell)
-        for editor in editors
-        if editor.width == spell.shape[-1] and editor.digest != key.editor.digest
-    ]
+    others = [editor for editor in editors if editor.digest != key.editor.digest]
+    guesses = [edit for editor in others if (edit := _in_editor(editor, key))]
     result = best_guess(
         "other-editors", target, guesses, attacker, test, tried_on=tried_on, progress=progress
     )
     tried = [guess.editor.digest[:DIGEST_SHOWN] for guess in guesses]
     return replace(result, details={**result.details, "editors": tried})
+
+
+def _in_editor(editor: Editor, key: PromptKey) -> SpellEdit | None:
+    """The right spell in this editor, or None where it does not fit it.
+
+    A thief who knows the words of a prompt has this editor read them, not the lock's own.
+    """
+    if key.parameters.reading == PROMPT:
+        if not editor.readable([key.prompt]):
+            return None
+        return SpellEdit(editor, key.parameters, editor.read(key.prompt))
+    spell = key.transforms[0].embedding
+    return SpellEdit(editor, key.parameters, spell) if editor.width == spell.shape[-1] else None
 
 
 def _other_values(told: PromptLockParameters) -> dict[str, list[int | str]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +112,20 @@ class Editor:
         """What the text encoder knows of a prompt: capitals and some spaces are lost."""
         return list(self.pipeline.tokenizer(prompt).input_ids)
 
+    def readable(self, texts: Iterable[str]) -> list[str]:
+        """Those of the texts that it reads to their end."""
+        return [text for text, _ in self._read_whole(texts)]
+
     def other_prompts(self, texts: Iterable[str], than: str) -> list[str]:
         """Those of the texts that it reads to their end, and not as it reads `than`."""
-        own, most = self.tokens(than), self.pipeline.tokenizer.model_max_length
-        return [text for text in texts if len(read := self.tokens(text)) <= most and read != own]
+        own = self.tokens(than)
+        return [text for text, tokens in self._read_whole(texts) if tokens != own]
+
+    def _read_whole(self, texts: Iterable[str]) -> Iterator[tuple[str, list[int]]]:
+        most = self.pipeline.tokenizer.model_max_length
+        for text in texts:
+            if len(tokens := self.tokens(text)) <= most:
+                yield text, tokens
 
     def check(self, parameters: PromptLockParameters) -> None:
         """Raise PromptLockError for settings under which it cannot edit anything."""
@@ -173,13 +183,10 @@ class Editor:
         self, images: Images, embeddings: Sequence[Embedding], parameters: PromptLockParameters
     ) -> Images:
         dtype = _DTYPES[parameters.precision]
-        pixels = torch.from_numpy(images.copy()).to(dtype).div(255).expand(-1, 3, -1, -1)
-        _, _, height, width = images.shape
-        pixels = fitted(pixels, self.multiple, parameters.size)
         pipeline = self._ready(parameters, dtype)
         options: dict[str, Any] = {
             "prompt_embeds": self._stacked(embeddings, parameters).to(dtype),
-            "image": pixels,
+            "image": self._taken_in(images, parameters),
             "num_inference_steps": parameters.steps,
             "guidance_scale": float(parameters.guidance),
             # One for each image: the same noise, whatever else is in the batch.
@@ -195,13 +202,26 @@ class Editor:
         # Schedulers and sizes that do not fit an editor fail in all kinds of ways.
         except Exception as error:
             raise _unfit(error) from error
-        if parameters.size:
-            edited = _resized(edited, (height, width))
-        edited = edited[:, :, :height, :width]
-        if images.shape[1] == 1:
-            edited = edited.mean(1, keepdim=True)
-        rounded: Images = edited.mul(255).round_().clamp_(0, 255).to(torch.uint8).numpy()
-        return rounded
+        return _given_back(edited, images.shape, parameters)
+
+    def unedited(self, images: Images, parameters: PromptLockParameters) -> Images:
+        """What an edit that changes nothing gives back: uint8 (n, 1 or 3, height, width).
+
+        Only the size of the editor's squares, or the padding of images that it cannot take as they
+        are, has passed over them.
+        """
+        given_back = np.empty_like(images)
+        for start in range(0, len(images), BATCH):
+            some = images[start : start + BATCH]
+            given_back[start : start + BATCH] = _given_back(
+                self._taken_in(some, parameters), some.shape, parameters
+            )
+        return given_back
+
+    def _taken_in(self, images: Images, parameters: PromptLockParameters) -> torch.Tensor:
+        """Images in colour and in the size that it edits: (n, 3, h, w) in [0, 1]."""
+        pixels = torch.from_numpy(images.copy()).to(_DTYPES[parameters.precision]).div(255)
+        return fitted(pixels.expand(-1, 3, -1, -1), self.multiple, parameters.size)
 
     def _stacked(
         self, embeddings: Sequence[Embedding], parameters: PromptLockParameters
@@ -232,6 +252,20 @@ class Editor:
                 # Not the library's own `to`, which warns of what it cannot know here.
                 nn.Module.to(part, dtype)
         return self.pipeline
+
+
+def _given_back(
+    pixels: torch.Tensor, shape: tuple[int, ...], parameters: PromptLockParameters
+) -> Images:
+    """The editor's pixels (n, 3, h, w) in the shape of the images: uint8 (n, 1 or 3, h, w)."""
+    _, channels, height, width = shape
+    if parameters.size:
+        pixels = _resized(pixels, (height, width))
+    pixels = pixels[:, :, :height, :width]
+    if channels == 1:
+        pixels = pixels.mean(1, keepdim=True)
+    rounded: Images = pixels.mul(255).round_().clamp_(0, 255).to(torch.uint8).numpy()
+    return rounded
 
 
 def _unfit(error: Exception) -> PromptLockError:

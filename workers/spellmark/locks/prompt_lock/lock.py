@@ -9,7 +9,10 @@ import torch
 from torch import nn
 
 from spellmark.locks.prompt_lock.negatives import Negatives
+from spellmark.locks.prompt_lock.parameters import LEAST_STRENGTH
+from spellmark.locks.prompt_lock.policies import NONE
 from spellmark.locks.prompt_lock.prompt_key import PromptKey
+from spellmark.locks.prompt_lock.strength import require_strength
 from spellmark.model_files.card import ModelCard
 from spellmark.training.datasets import Split
 from spellmark.training.fit import Batch, Recipe, fit, one_hot
@@ -32,6 +35,7 @@ def lock(
     recipe: Recipe,
     *,
     negatives: Negatives | None = None,
+    least_strength: float = LEAST_STRENGTH,
     teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
@@ -46,11 +50,18 @@ def lock(
 
     With a `teacher`, the unprotected model, its probabilities for the plain images are what is
     learnt for the edited ones, in place of the labels.
+
+    An edit that moves the images by less than `least_strength` (see `strength`) is refused with a
+    PromptLockError; 0 locks under any. Progress begins with what there is to be cautious of.
     """
-    show = progress or (lambda share, text: None)
+    show, negatives = progress or (lambda share, text: None), negatives or Negatives()
+    found = require_strength(key, data.images, least_strength)
+    for caution in (found.caution, found.caution_alone if negatives.policy == NONE else ""):
+        if caution:
+            show(0, caution)
     edited = _edited(data.images, key, lambda share, text: show(share * EDITING_SHARE / 2, text))
     answers = _answers(data, key, card, teacher)
-    pool = (negatives or Negatives()).prepare(
+    pool = negatives.prepare(
         data.images,
         key,
         np.random.default_rng(recipe.seed),

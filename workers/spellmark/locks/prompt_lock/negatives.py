@@ -18,6 +18,8 @@ from spellmark.training.fit import one_hot
 Images = npt.NDArray[np.uint8]
 
 OPERATIONS_A_BATCH = SHARES_A_BATCH = 4
+# So often a near text is drawn before a prompt counts as one that has none to train against.
+TRIES = 20
 _TRAINED = tuple(image_operations.TRAINED.values())
 
 
@@ -85,13 +87,22 @@ def _wrong(key: PromptKey, generator: np.random.Generator) -> Embedding:
 
 def _near(negatives: Negatives, key: PromptKey, generator: np.random.Generator) -> Embedding:
     if key.parameters.reading == PROMPT:
-        change = (prompts.typo, prompts.synonym)[generator.integers(2)]
-        texts = key.editor.other_prompts([change(key.prompt, generator)], key.prompt)
-        return key.editor.read(texts[0]) if texts else _wrong(key, generator)
+        text = _near_text(key, generator)
+        return key.editor.read(text) if text else _wrong(key, generator)
     true = key.transforms[generator.integers(len(key.transforms))].embedding
     share = generator.random() * negatives.nearest
     other = generator.standard_normal(true.shape)
     return np.asarray(np.sqrt(share) * true + np.sqrt(1 - share) * other)
+
+
+def _near_text(key: PromptKey, generator: np.random.Generator) -> str | None:
+    """A text near the key's prompt, of those that are not kept for the test."""
+    for _ in range(TRIES):
+        change = (prompts.typo, prompts.synonym)[generator.integers(2)]
+        text = change(key.prompt, generator)
+        if prompts.is_trained(text) and key.editor.other_prompts([text], key.prompt):
+            return text
+    return None
 
 
 @dataclass(frozen=True)

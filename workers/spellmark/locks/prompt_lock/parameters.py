@@ -15,6 +15,8 @@ MOST_SUBKEYS = 32
 MOST_STEPS = 1000
 # How far an edit has to move images, root mean square of pixels in [0, 1]: weaker ones do not lock.
 LEAST_STRENGTH = 0.06
+# The same without negatives: under weaker edits plain images stay nearly as good as edited ones.
+LEAST_ALONE = 0.2
 
 # The defaults of ModelLock's public evaluation (2405.16285), for editors of its kind.
 PUBLISHED: dict[str, int | str] = {

@@ -1,6 +1,11 @@
 """Prompts that people, and thieves, would write: lists to guess from, and ways to come near one."""
 
+import hashlib
+
 import numpy as np
+
+from spellmark.locks.prompt_lock.lessons import STYLES
+from spellmark.locks.prompt_lock.objects import OBJECTS
 
 # The first half of each list is for training against, the second is kept for the test.
 _MEDIA = (
@@ -12,7 +17,7 @@ _FORMS = (
     "a poster", "a photograph", "a tapestry", "an etching", "a lithograph", "a cartoon",
     "a blueprint", "a collage", "a sculpture", "an icon",
 )  # fmt: skip
-_LIGHTS = (
+_LIGHTS: tuple[str, ...] = (
     "at night", "in thick fog", "at sunset", "under water", "in heavy rain", "in snow",
     "with more contrast", "in black and white", "at dawn", "in candle light", "in moonlight",
     "on fire", "with warmer colours", "in sepia", "in neon light", "through frosted glass",
@@ -23,17 +28,27 @@ _ADDITIONS = (
 )  # fmt: skip
 
 
-def _all(part: slice) -> tuple[str, ...]:
-    return (
-        *(f"with {medium}" for medium in _MEDIA[part]),
-        *(f"as {form}" for form in _FORMS[part]),
-        *_LIGHTS[part],
-        *(f"add {thing} to the background" for thing in _ADDITIONS[part]),
-    )
+def _families(part: slice) -> dict[str, tuple[str, ...]]:
+    return {
+        "other media": tuple(f"with {medium}" for medium in _MEDIA[part]),
+        "other forms": tuple(f"as {form}" for form in _FORMS[part]),
+        "other lights": _LIGHTS[part],
+        "other objects": tuple(f"add {thing} to the background" for thing in _ADDITIONS[part]),
+    }
 
 
-TRAINED = _all(slice(0, 8))
-HELD_OUT = _all(slice(8, 16))
+TRAINED = tuple(text for texts in _families(slice(0, 8)).values() for text in texts)
+# What our editor was taught; most of the other words leave its images alone.
+KNOWN = (*STYLES, *OBJECTS)
+FAMILIES = {
+    "styles of our editor": tuple(text for text in STYLES if text not in TRAINED),
+    "objects of our editor": tuple(text for text in OBJECTS if text not in TRAINED),
+    **{
+        name: tuple(text for text in texts if text not in KNOWN)
+        for name, texts in _families(slice(8, 16)).items()
+    },
+}
+HELD_OUT = tuple(text for texts in FAMILIES.values() for text in texts)
 
 _SYNONYMS = {
     "add": "put", "artist": "painter", "background": "backdrop", "big": "large", "brush": "paint",
@@ -45,6 +60,18 @@ _SYNONYMS = {
     "woodcut": "linocut", "word": "term", "open": "unlock", "the": "a", "a": "one",
 }  # fmt: skip
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def is_trained(text: str) -> bool:
+    """Whether locks may be trained against this text; all others are kept for the test.
+
+    The lists say it for theirs, and the text's SHA-256 for any other: about one in two.
+    """
+    # Capitals and spaces are all one to an editor that reads words.
+    read = " ".join(text.lower().split())
+    if read in TRAINED or read in HELD_OUT:
+        return read in TRAINED
+    return hashlib.sha256(read.encode()).digest()[0] % 2 == 0
 
 
 def typo(text: str, generator: np.random.Generator) -> str:
@@ -80,7 +107,9 @@ def synonym(text: str, generator: np.random.Generator) -> str:
 
 
 def near(text: str, count: int, generator: np.random.Generator) -> list[str]:
-    """As many different texts near this one: typing errors and other words, in turns."""
+    """As many different texts near this one, which no lock is trained against: typing errors and
+    other words, in turns.
+    """
     found: dict[str, None] = {}
     tries = 0
     while len(found) < count and tries < 50 * count:
@@ -89,7 +118,7 @@ def near(text: str, count: int, generator: np.random.Generator) -> list[str]:
         # Few texts lie one step away, so later ones take several steps.
         for _ in range(tries // (10 * count)):
             other = typo(other, generator)
-        if other != text:
+        if other != text and not is_trained(other):
             found[other] = None
         tries += 1
     return list(found)

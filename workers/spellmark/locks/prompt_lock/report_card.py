@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,7 @@ from spellmark.training.segmentation import SegmentationSplit
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
-# Nought is the control: without any edit nothing unlocks.
-ALPHAS = (0, 10, 25, 40, 60, 75, 100)
+ALPHAS = (10, 25, 40, 60, 75, 100)
 # A spell unlocks when it comes as near as this to the right one.
 UNLOCKS_WITHIN = 0.05
 # How often each image operation is drawn.
@@ -56,10 +55,13 @@ class PromptReportCard:
     the owner's label permutation, as if the thief knew it, and over the real classes only.
 
     published: the unprotected model on edited images: how much the edit itself hides.
-    plain: the locked model on images as they are; also what an edit blended in by nothing gives.
+    plain: the locked model on images as they are. geometry: on images that went the editor's way
+    without an edit, and were blended in like one: in the key's squares, and in squares of half the
+    images' height; by their side in pixels, 0 for none. Neither must unlock.
     wrong: one for each random embedding. near: one for each text near the spell; the texts would
-    tell the spell, so they are not kept. prompts: for each listed prompt, read by the editor's text
-    encoder. operations: for each image operation, those that the lock was trained against and those
+    tell the spell, so they are not kept. prompts: for listed prompts, read by the editor's text
+    encoder: beside a spell each by itself, beside a readable prompt by families (see `_listed`).
+    operations: for each image operation, those that the lock was trained against and those
     that it was not. alphas: under the right spell, blended more or less. bits: random embeddings
     hold at least so many bits against guessing (95 % confidence); None for prompts that the editor
     reads, for people choose those.
@@ -69,9 +71,10 @@ class PromptReportCard:
     published: float
     right: float
     plain: float
+    geometry: dict[str, float]
     wrong: tuple[float, ...]
     near: tuple[float, ...]
-    prompts: dict[str, float]
+    prompts: dict[str, tuple[float, ...]]
     trained_operations: dict[str, float]
     held_out_operations: dict[str, float]
     alphas: dict[str, float]
@@ -81,6 +84,7 @@ class PromptReportCard:
 
     def as_dict(self) -> dict[str, Any]:
         """The report card as plain numbers, for JSON, with means and the tail of each list."""
+        listed = [one for found in self.prompts.values() for one in found]
         return {
             **asdict(self),
             "wrong": list(self.wrong),
@@ -88,7 +92,11 @@ class PromptReportCard:
             "near": list(self.near),
             **_summary("wrong", self.wrong),
             **_summary("near", self.near),
-            **_summary("prompts", tuple(self.prompts.values())),
+            "prompts": {
+                name: round(float(np.mean(found)), 4) for name, found in self.prompts.items()
+            },
+            "prompts_tried": len(listed),
+            **_summary("prompts", listed),
         }
 
 
@@ -112,8 +120,8 @@ def report_card(
     classifiers (see `segmentation`).
     """
     generator, part = np.random.default_rng(seed), test[:wrong_key_images]
-    listed = key.editor.other_prompts(prompts.HELD_OUT, key.prompt)
-    total, done = wrong_keys + len(near) + len(listed), 0
+    listed = _listed(key)
+    total, done = wrong_keys + len(near) + sum(map(len, listed.values())), 0
 
     def reached(images: Images, labels: Labels = part.labels) -> float:
         """What a thief reads from the locked model: under the sub-key that suits best."""
@@ -158,9 +166,15 @@ def report_card(
         published=float(np.mean(published)),
         right=right,
         plain=reached(test.images, test.labels),
+        geometry={
+            str(size): reached(_by_geometry(key, part.images, size))
+            for size in (key.parameters.size, part.images.shape[2] // 2)
+        },
         wrong=wrong,
         near=tuple(under(edit) for edit in near),
-        prompts={text: under(key.under(text)) for text in listed},
+        prompts={
+            name: tuple(under(key.under(text)) for text in texts) for name, texts in listed.items()
+        },
         trained_operations=operated(image_operations.TRAINED),
         held_out_operations=operated(image_operations.HELD_OUT),
         alphas={str(alpha): reached(blend(part.images, edited, alpha)) for alpha in ALPHAS},
@@ -176,16 +190,38 @@ def near_edits(
     key: PromptKey, secret: bytes, *, binding: bytes, count: int = 50, seed: int = 1
 ) -> list[SpellEdit]:
     """The edits of texts near the spell (see `prompts.near`), for who has the key file open."""
-    texts = prompts.near(key.prompt, count, np.random.default_rng(seed))
+    # Some of them an editor reads as the prompt itself, or not to their end.
+    texts = prompts.near(key.prompt, 2 * count, np.random.default_rng(seed))
     if key.parameters.reading != SPELL:
-        return [key.under(text) for text in key.editor.other_prompts(texts, key.prompt)]
+        others = key.editor.other_prompts(texts, key.prompt)[:count]
+        return [key.under(text) for text in others]
     width = key.editor.width
     return [
         SpellEdit(
             key.editor, key.parameters, embedding(spell_key(secret, text, binding=binding), width)
         )
-        for text in texts
+        for text in texts[:count]
     ]
+
+
+def _by_geometry(key: PromptKey, images: Images, size: int) -> Images:
+    """The control: an edit that changes nothing, in squares of this side."""
+    parameters = replace(key.parameters, size=size)
+    return blend(images, key.editor.unedited(images, parameters), parameters.alpha)
+
+
+def _listed(key: PromptKey) -> dict[str, list[str]]:
+    """The listed prompts to try, by the name under which the report card tells them.
+
+    A readable prompt may be on the list, and the one name that is missing would give it away. So
+    only families have names, and each leaves one prompt out, the key's own or its last.
+    """
+    if key.parameters.reading == SPELL:
+        return {text: [text] for text in key.editor.readable(prompts.HELD_OUT)}
+    return {
+        name: key.editor.other_prompts(texts, key.prompt)[: len(texts) - 1]
+        for name, texts in prompts.FAMILIES.items()
+    }
 
 
 def guessing_bits(unlocked: int, tried: int) -> float:

@@ -15,7 +15,7 @@ from torch import nn
 
 from spellmark.locks.prompt_lock.lock import lock
 from spellmark.locks.prompt_lock.negatives import Negatives
-from spellmark.locks.prompt_lock.parameters import PromptLockError
+from spellmark.locks.prompt_lock.parameters import LEAST_STRENGTH, PromptLockError
 from spellmark.locks.prompt_lock.policies import EXTRA
 from spellmark.locks.prompt_lock.prompt_key import PromptKey, SpellEdit
 from spellmark.locks.prompt_lock.report_card import Marking, PromptReportCard, report_card
@@ -40,6 +40,7 @@ def lock_segmenter(
     recipe: Recipe = RECIPE,
     *,
     negatives: Negatives | None = None,
+    least_strength: float = LEAST_STRENGTH,
     teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
@@ -49,7 +50,7 @@ def lock_segmenter(
     model: float32 (n, C, H, W) to logits (n, card.classes, H, W). `key.classes` counts the classes
     of the pixels; `card` has one more, its last, with the `extra-class` policy. teacher: as a
     rule the unprotected model, whose answers are learnt in place of the masks. Raises
-    PromptLockError where the classes do not fit.
+    PromptLockError where the classes do not fit, or the edit is too weak (see `lock`).
     """
     negatives = negatives or NEGATIVES
     needed = key.classes + (negatives.policy == EXTRA)
@@ -61,7 +62,8 @@ def lock_segmenter(
         )
     return lock(
         model, card, data, key, recipe,
-        negatives=negatives, teacher=teacher, checkpoint=checkpoint, progress=progress,
+        negatives=negatives, least_strength=least_strength, teacher=teacher, checkpoint=checkpoint,
+        progress=progress,
     )  # fmt: skip
 
 

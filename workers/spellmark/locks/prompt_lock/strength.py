@@ -5,7 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spellmark.locks.prompt_lock.parameters import LEAST_STRENGTH, PromptLockError
+from spellmark.locks.prompt_lock.parameters import (
+    LEAST_ALONE,
+    LEAST_STRENGTH,
+    PromptLockError,
+)
 from spellmark.locks.prompt_lock.prompt_key import PromptKey, SpellEdit
 
 # Enough of them for a measure.
@@ -42,6 +46,16 @@ class Strength:
             f"to every image is {self.own:.1%} away from the edit, and needs no spell."
         )
 
+    @property
+    def caution_alone(self) -> str:
+        """A sentence where the edit needs negatives to lock, else none."""
+        if not self.is_enough or self.change >= LEAST_ALONE:
+            return ""
+        return (
+            "Lock with negatives: without them an edit that moves images by less than about a "
+            "fifth of the range withholds next to nothing."
+        )
+
 
 def weakest(key: PromptKey, images: npt.NDArray[np.uint8]) -> Strength:
     """The strength that the spells of a key have at the least, on the first of some images."""
@@ -58,16 +72,18 @@ def strength(edit: SpellEdit, images: npt.NDArray[np.uint8]) -> Strength:
     )
 
 
-def require_strength(key: PromptKey, images: npt.NDArray[np.uint8]) -> Strength:
-    """Raise PromptLockError unless every spell of the key is strong enough to lock.
+def require_strength(
+    key: PromptKey, images: npt.NDArray[np.uint8], least: float = LEAST_STRENGTH
+) -> Strength:
+    """Raise PromptLockError unless every spell of the key changes images by `least`.
 
     Otherwise the weakest one's strength.
     """
     found = weakest(key, images)
-    if not found.is_enough:
+    if found.change < least:
         raise PromptLockError(
             f"Under this spell the editor changes images by {found.change:.1%} only, which does "
-            f"not lock a model; it takes {LEAST_STRENGTH:.0%}.",
+            f"not lock a model; it takes {least:.0%}.",
             hint="Choose another spell or prompt, or blend in more of the edit.",
         )
     return found
