@@ -6,13 +6,16 @@ put to every method as suspects, that never stand in the pool. Thieves take each
 eleven ways. Every run draws its own probes or triggers, and the verdict is that of the platform's
 own rules (by gradients one draw of images serves all suspects of an owner). `--make` only trains
 what is missing.
+
+Intervals count models, not runs: what one model says under three owners, or in a hundred draws of
+the pool's halves, hangs together.
 """
 
 import argparse
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,15 +32,25 @@ from spellmark.evidence.fingerprint_rule import (
     CORRELATION,
     FEATURE,
     FEATURE_GRADIENTS,
-    FEATURES,
+    FEATURE_QUESTIONS,
     JPEG,
     MIXED,
     WEIGHTS,
     WRONG,
+    FingerprintDecision,
     FingerprintRule,
     decide,
 )
-from spellmark.evidence.null_pool import Reference, digest, scored
+from spellmark.evidence.null_pool import (
+    CALIBRATE,
+    KINDS,
+    TEST,
+    Ranking,
+    Reference,
+    Scored,
+    digest,
+    scored,
+)
 from spellmark.evidence.trigger_rule import TRIGGER
 from spellmark.fingerprints.compare import as_shown, score_all
 from spellmark.fingerprints.probes import Candidates, candidates
@@ -64,17 +77,21 @@ STYLE_PLAIN, STYLE_SHOWN = "plain", "in the style"
 
 @dataclass(frozen=True)
 class Method:
-    """A method as a run may choose it."""
+    """A method as a run may choose it. mark: which of the owner's two models it is about."""
 
     name: str
     method: str
     variant: str = WRONG
     access: Access = PROBABILITIES
     kernel: str = "cosine"
+    probes: int = PROBES
+    mark: str = TRIGGERS
 
 
+# `agreement` is the baseline: it stands beside each method with as many questions.
 METHODS = (
     Method(TRIGGER, TRIGGER, access=LABELS),
+    Method("agreement, 64 probes", AGREEMENT, access=LABELS, probes=64),
     Method("agreement", AGREEMENT, access=LABELS),
     Method("correlation, mistakes", CORRELATION),
     Method("correlation, mistakes, rbf", CORRELATION, kernel="rbf"),
@@ -83,12 +100,14 @@ METHODS = (
     Method("correlation, mistakes, labels", CORRELATION, access=LABELS),
     Method("correlation, mixed, labels", CORRELATION, MIXED, LABELS),
     Method("weights", WEIGHTS),
-    Method("external feature", FEATURE),
-    Method("external feature, labels", FEATURE, access=LABELS),
-    Method("external feature, gradients", FEATURE_GRADIENTS),
-)
-OF_TRIGGERS = tuple(method for method in METHODS if method.method not in FEATURES)
-OF_STYLES = tuple(method for method in METHODS if method.method in FEATURES)
+    Method("external feature", FEATURE, probes=STYLED_PROBES, mark=STYLE),
+    Method("external feature, labels", FEATURE, access=LABELS, probes=STYLED_PROBES, mark=STYLE),
+    Method("external feature, gradients", FEATURE_GRADIENTS, probes=STYLED_PROBES, mark=STYLE),
+    Method(
+        "agreement, 300 probes", AGREEMENT, access=LABELS, probes=FEATURE_QUESTIONS * STYLED_PROBES,
+        mark=STYLE,
+    ),
+)  # fmt: skip
 FINE_TUNED = ("fine-tune all, gently", "fine-tune all, hard", "fine-tune last")
 MEANING = {
     "innocents": "innocent models, each put to every method under every owner",
@@ -104,6 +123,10 @@ MEANING = {
     "indicative_false_positives": "the most matches of any fingerprint among the innocents' runs",
     "indicative_false_positive_rate": "the same as a share of them (stated rate: 0.05)",
     "indicative_accused_models": "the most innocent models that any fingerprint ever accuses",
+    "test_half_false_positive_rate": "share of the pool's testing models that lie above the "
+    "threshold of the others, over all runs; the most of any ranked method (stated rate: 0.05)",
+    "test_half_false_positive_high": "the same, upper end of the interval over the pool's models",
+    "query_budget": "the most questions of a run; fewer where the owner's mistakes are fewer",
 }
 
 
@@ -122,7 +145,9 @@ def main() -> None:
                 copies = len(list(bench.makers.thieves(owner, mark)))
                 print(f"owner {owner}, {mark}: {copies} copies")
     else:
-        report("claims_table", bench.figures(), MEANING, quick=options.quick)
+        figures = bench.figures()
+        _show(figures)
+        report("claims_table", figures, MEANING, quick=options.quick)
 
 
 QUICK = Size(
@@ -136,11 +161,21 @@ QUICK = Size(
 
 @dataclass(frozen=True)
 class _Verdict:
+    """by_pool: the verdicts that pools of one kind alone would give. tested: models of the testing
+    half, by digest.
+    """
+
     method: str
+    suspect: str
     verdict: str
-    void: bool = False
     queries: int = 0
-    p_value: float = 1.0
+    ranking: Ranking | None = None
+    tested: frozenset[str] = frozenset()
+    by_pool: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def void(self) -> bool:
+        return bool(self.ranking and self.ranking.void)
 
 
 class _Bench:
@@ -166,7 +201,8 @@ class _Bench:
         accused: dict[str, set[str]] = defaultdict(set)
         owners = [_Owner(self, number) for number in range(self.size.owners)]
         for owner in owners:
-            for mark, methods in ((TRIGGERS, OF_TRIGGERS), (STYLE, OF_STYLES)):
+            for mark in (TRIGGERS, STYLE):
+                methods = [method for method in METHODS if method.mark == mark]
                 for suspect in (*self.makers.thieves(owner.number, mark), *self.innocents):
                     for verdict in owner.verdicts(suspect, methods):
                         found[verdict.method, suspect.kind].append(verdict)
@@ -178,16 +214,21 @@ class _Bench:
         wrong = {method.name: _matches(_runs(found, method.name, kinds)) for method in METHODS[1:]}
         runs = {method.name: len(_runs(found, method.name, kinds)) for method in METHODS[1:]}
         worst = max(wrong, key=lambda name: (wrong[name] / max(runs[name], 1), runs[name]))
+        halves = {
+            method.name: _test_half(_runs(found, method.name, (*thefts, *kinds)))
+            for method in METHODS[1:]
+        }
+        loosest = max(halves.values(), key=lambda half: half["rate"])
         tuned = _runs(found, TRIGGER, FINE_TUNED)
         pruned = _runs(found, TRIGGER, ["prune 60 % + fine-tune"])
         return {
             "innocents": len(self.innocents),
             "verified_false_positives": _matches(_runs(found, TRIGGER, kinds)),
             "trigger_null_rate_at_0.01": self._null_rate(),
-            "trigger_finetune_tpr": _share(tuned),
-            "trigger_finetune_low": _interval(_matches(tuned), len(tuned))[0],
-            "trigger_prune60_tpr": _share(pruned),
-            "trigger_prune60_low": _interval(_matches(pruned), len(pruned))[0],
+            "trigger_finetune_tpr": round(_share(tuned), 4),
+            "trigger_finetune_low": _interval(_share(tuned), _models(tuned))[0],
+            "trigger_prune60_tpr": round(_share(pruned), 4),
+            "trigger_prune60_low": _interval(_share(pruned), _models(pruned))[0],
             "trigger_queries": float(
                 np.median([one.queries for one in (*tuned, *pruned) if one.verdict == MATCH] or [0])
             ),
@@ -199,6 +240,10 @@ class _Bench:
             "indicative_accused_models": max(
                 len(accused[method.name] & names) for method in METHODS[1:]
             ),
+            "test_half_false_positive_rate": loosest["rate"],
+            "test_half_false_positive_high": loosest["high"],
+            "query_budget": {method.name: owners[0].budget(method) for method in METHODS},
+            "test_half": halves,
             "pool": len(self.pool),
             "accuracy": {
                 "owners": self._accuracies(one.made for one in owners),
@@ -258,7 +303,7 @@ class _Owner:
         self.styled, self.style = bench.makers.styled(number), bench.makers.style(number)
         self.key = bench.makers.key(number)
         self.references = {one.name: Reference(one.kind, one.digest) for one in bench.pool}
-        self._probes: dict[str, Candidates] = {}
+        self._probes: dict[tuple[str, str], Candidates] = {}
         self._said: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
         self._wrong: tuple[bytes, dict[str, npt.NDArray[np.float64]]] = b"", {}
         self._leans: dict[str, Any] = {}
@@ -277,50 +322,51 @@ class _Owner:
             else:
                 yield self._fingerprinted(method, suspect)
 
+    def budget(self, method: Method) -> int:
+        """The most questions of a run."""
+        rule = rule_for(self.key.parameters) if method.method == TRIGGER else self._rule(method)
+        return rule.query_cap
+
     def _asked_about_triggers(self, suspect: Made) -> _Verdict:
         if suspect.card.classes != CARD.classes:
-            return _Verdict(TRIGGER, DOES_NOT_APPLY)
+            return _Verdict(TRIGGER, suspect.name, DOES_NOT_APPLY)
         answers = predict_labels(suspect.model, suspect.card, self.key.images)
         found = _trigger(answers, self.key, _seed(str(self.number), suspect.name, TRIGGER))
-        return _Verdict(TRIGGER, found.verdict, queries=found.queries, p_value=found.p_value)
+        return _Verdict(TRIGGER, suspect.name, found.verdict, found.queries)
 
     def _fingerprinted(self, method: Method, suspect: Made) -> _Verdict:
         if method.method == AGREEMENT and suspect.card.classes != CARD.classes:
-            return _Verdict(method.name, DOES_NOT_APPLY)
-        known = self._candidates(method.variant)
+            return _Verdict(method.name, suspect.name, DOES_NOT_APPLY)
+        known = self._candidates(method)
         nonce = _seed(str(self.number), suspect.name, method.name)
         key = subkey(nonce, binding=b"", scheme=method.method, purpose="probes")
-        chosen = np.array(permutation(key, len(known))[:PROBES], np.int64)
+        chosen = np.array(permutation(key, len(known))[: method.probes], np.int64)
         rule = self._rule(method, len(chosen))
-        pool = [self._answers(one, method.variant)[chosen] for one in self.bench.pool]
-        asked = self._answers(suspect, method.variant)[chosen]
+        pool = [self._answers(one, method)[chosen] for one in self.bench.pool]
+        asked = self._answers(suspect, method)[chosen]
         score, *others = score_all(rule, known.answers[chosen], [asked, *pool], method.access)
-        scores = dict(zip(self.references.values(), others, strict=True))
-        decision = decide(
-            rule, score, scored(scores, nonce), answered=len(chosen), access=str(method.access),
-            classes_seen=len(set(asked.argmax(1).tolist())),
+        return _ranked(
+            method, suspect, rule, score, self._scored(others, nonce), answered=len(chosen),
+            access=str(method.access), classes_seen=len(set(asked.argmax(1).tolist())),
         )  # fmt: skip
-        return _told(method.name, decision, len(chosen))
 
     def _weighed(self, method: Method, suspect: Made) -> _Verdict:
-        scores = {
-            self.references[one.name]: self._weights_of_pool[one.name] for one in self.bench.pool
-        }
-        rule = self._rule(method)
+        scores = [self._weights_of_pool[one.name] for one in self.bench.pool]
         found = compare_weights(self.made.tensors(), suspect.tensors())
         nonce = _seed(str(self.number), suspect.name, WEIGHTS)
-        return _told(method.name, decide(rule, found.score, scored(scores, nonce)), 0)
+        rule = self._rule(method)
+        return _ranked(method, suspect, rule, found.score, self._scored(scores, nonce))
 
-    def _rule(self, method: Method, probes: int = PROBES) -> FingerprintRule:
+    def _rule(self, method: Method, probes: int | None = None) -> FingerprintRule:
         return FingerprintRule(
-            method=method.method, of_a_kind=self.bench.size.pool, probes=probes,
+            method=method.method, of_a_kind=self.bench.size.pool, probes=probes or method.probes,
             pool_sha256=digest(self.references.values()), variant=method.variant,
             kernel=method.kernel, classes=CARD.classes,
         )  # fmt: skip
 
     def _shown_the_style(self, method: Method, suspect: Made) -> _Verdict:
         if suspect.card.classes != CARD.classes:
-            return _Verdict(method.name, DOES_NOT_APPLY)
+            return _Verdict(method.name, suspect.name, DOES_NOT_APPLY)
         nonce = _seed(str(self.number), suspect.name, FEATURE)
         key = subkey(nonce, binding=b"", scheme=FEATURE, purpose="probes")
         chosen = np.array(permutation(key, CANDIDATES)[:STYLED_PROBES], np.int64)
@@ -335,29 +381,26 @@ class _Owner:
             float((as_shown(answers[0], method.access).argmax(1) == probes.labels).mean())
             for answers in (plain, styled)
         )
-        decision = decide(
-            self._rule(method, STYLED_PROBES), score, self._scored(pool, nonce),
+        return _ranked(
+            method, suspect, self._rule(method), score, self._scored(pool, nonce),
+            control=(apart, self._scored(apart_pool, nonce)), right=right,
             answered=STYLED_PROBES, access=str(method.access),
             classes_seen=len(set(plain[0].argmax(1).tolist())),
-            control=(apart, self._scored(apart_pool, nonce)), right=right,
         )  # fmt: skip
-        return _told(method.name, decision, 3 * STYLED_PROBES)
 
     def _leaned(self, method: Method, suspect: Made) -> _Verdict:
         if suspect.card.classes != CARD.classes:
-            return _Verdict(method.name, DOES_NOT_APPLY)
+            return _Verdict(method.name, suspect.name, DOES_NOT_APPLY)
         own = self._signs(self.styled)
         score = gradient_score(own, self._signs(suspect))
         pool = [gradient_score(own, self._signs(one)) for one in self.bench.pool]
         nonce = _seed(str(self.number), suspect.name, FEATURE_GRADIENTS)
-        decision = decide(
-            self._rule(method, STYLED_PROBES), score, self._scored(pool, nonce),
-            answered=STYLED_PROBES,
-            classes_seen=CARD.classes,
+        return _ranked(
+            method, suspect, self._rule(method), score, self._scored(pool, nonce),
+            answered=STYLED_PROBES, classes_seen=CARD.classes,
         )  # fmt: skip
-        return _told(method.name, decision, 0)
 
-    def _scored(self, scores: Sequence[float], nonce: bytes) -> Any:
+    def _scored(self, scores: Sequence[float | None], nonce: bytes) -> list[Scored]:
         return scored(dict(zip(self.references.values(), scores, strict=True)), nonce)
 
     def _seen(self, made: Made, shown: str) -> npt.NDArray[np.float64]:
@@ -388,18 +431,19 @@ class _Owner:
         own = self.made.tensors()
         return {one.name: compare_weights(own, one.tensors()).score for one in self.bench.pool}
 
-    def _candidates(self, variant: str) -> Candidates:
-        if variant not in self._probes:
-            self._probes[variant] = candidates(
-                variant, self.made, self.bench.makers.asked, most=CANDIDATES
-            )
-        return self._probes[variant]
+    def _candidates(self, method: Method) -> Candidates:
+        place = method.mark, method.variant
+        if place not in self._probes:
+            own = self.styled if method.mark == STYLE else self.made
+            asked = self.bench.makers.asked
+            self._probes[place] = candidates(method.variant, own, asked, most=CANDIDATES)
+        return self._probes[place]
 
-    def _answers(self, made: Made, variant: str) -> npt.NDArray[np.float64]:
-        if (made.name, variant) not in self._said:
-            images = self._candidates(variant).images
-            self._said[made.name, variant] = np.round(made(images), 6)
-        return self._said[made.name, variant]
+    def _answers(self, made: Made, method: Method) -> npt.NDArray[np.float64]:
+        place = made.name, f"{method.mark}, {method.variant}"
+        if place not in self._said:
+            self._said[place] = np.round(made(self._candidates(method).images), 6)
+        return self._said[place]
 
 
 def _trigger(answers: npt.NDArray[np.int64], key: Any, seed: bytes) -> Any:
@@ -411,12 +455,33 @@ def _trigger(answers: npt.NDArray[np.int64], key: Any, seed: bytes) -> Any:
     )
 
 
-def _told(name: str, decision: Any, queries: int) -> _Verdict:
-    ranking = decision.outcome.ranking
+def _ranked(
+    method: Method,
+    suspect: Made,
+    rule: FingerprintRule,
+    score: float | None,
+    pool: Sequence[Scored],
+    *,
+    control: tuple[float, Sequence[Scored]] | None = None,
+    **said: Any,
+) -> _Verdict:
+    """The verdict in the whole pool, and those in pools of one kind alone."""
+
+    def decided(kinds: Sequence[str]) -> FingerprintDecision:
+        apart = (control[0], _of(control[1], kinds)) if control else None
+        return decide(rule, score, _of(pool, kinds), control=apart, **said)
+
+    whole, known = decided(KINDS), [one for one in pool if one.score is not None]
+    calibrating = {one.reference.kind for one in known if one.half == CALIBRATE}
     return _Verdict(
-        name, decision.verdict, bool(ranking and ranking.void), queries,
-        1.0 if ranking is None else ranking.p_value,
+        method.name, suspect.name, whole.verdict, rule.query_cap, whole.outcome.ranking,
+        frozenset(one.reference.sha256 for one in known if one.half == TEST),
+        {kind: decided([kind]).verdict for kind in KINDS if kind in calibrating},
     )  # fmt: skip
+
+
+def _of(pool: Sequence[Scored], kinds: Sequence[str]) -> list[Scored]:
+    return [one for one in pool if one.reference.kind in kinds]
 
 
 def _seed(*parts: str) -> bytes:
@@ -435,25 +500,71 @@ def _matches(runs: Sequence[_Verdict]) -> int:
 
 
 def _share(runs: Sequence[_Verdict]) -> float:
-    return round(_matches(runs) / len(runs), 4) if runs else 0.0
+    return _matches(runs) / len(runs) if runs else 0.0
+
+
+def _models(runs: Iterable[_Verdict]) -> int:
+    """How many models they are about."""
+    return len({one.suspect for one in runs})
 
 
 def _row(runs: Sequence[_Verdict]) -> dict[str, Any]:
     applied = [one for one in runs if one.verdict != DOES_NOT_APPLY]
-    low, high = _interval(_matches(applied), len(applied))
+    low, high = _interval(_share(applied), _models(applied))
+    kinds = [kind for kind in KINDS if any(kind in one.by_pool for one in applied)]
     return {
-        "runs": len(applied), "matches": _matches(applied), "low": low, "high": high,
-        "void": sum(one.void for one in applied),
+        "runs": len(applied), "models": _models(applied), "matches": _matches(applied),
+        "low": low, "high": high, "void": sum(one.void for one in applied),
         "verdicts": dict(Counter(one.verdict for one in runs)),
+        "matches_by_pool": {
+            kind: sum(one.by_pool.get(kind) == MATCH for one in applied) for kind in kinds
+        },
     }  # fmt: skip
 
 
-def _interval(hits: int, runs: int) -> tuple[float, float]:
-    """Clopper and Pearson, 95 %."""
-    if not runs:
+def _test_half(runs: Sequence[_Verdict]) -> dict[str, Any]:
+    """How often a threshold accuses innocents of the half of the pool that had no part in it."""
+    rankings = [one.ranking for one in runs if one.ranking]
+    wrong = sum(one.false_positives for one in rankings)
+    tested = sum(one.tested for one in rankings)
+    models = len(set[str]().union(*(one.tested for one in runs)))
+    low, high = _interval(wrong / max(tested, 1), models)
+    return {
+        "false_positives": wrong, "tested": tested, "rate": round(wrong / max(tested, 1), 5),
+        "models": models, "low": low, "high": high,
+    }  # fmt: skip
+
+
+def _interval(share: float, models: int) -> tuple[float, float]:
+    """Clopper and Pearson, 95 %, as if each model had been asked once: runs of one hang together.
+
+    Where the share is no whole number of models, the interval lies between those of its neighbours.
+    """
+    if not models:
         return 0.0, 1.0
-    found = stats.binomtest(hits, runs).proportion_ci(0.95, "exact")
-    return round(float(found.low), 4), round(float(found.high), 4)
+    hits = share * models
+    low = stats.beta.ppf(0.025, hits, models - hits + 1) if hits > 0 else 0.0
+    high = stats.beta.ppf(0.975, hits + 1, models - hits) if hits < models else 1.0
+    return round(float(low), 4), round(float(high), 4)
+
+
+def _show(figures: Mapping[str, Any]) -> None:
+    """The table for people: matches, the interval over models, and each kind of pool alone."""
+    print(f"\n{'':<62}{'match':>6}{'runs':>5}{'models':>7}{'95 %':>17}  void  pools of one kind")
+    for name, row in figures["table"].items():
+        interval = f"{row['low']:.3f} to {row['high']:.3f}"
+        alone = ", ".join(f"{kind} {count}" for kind, count in row["matches_by_pool"].items())
+        print(
+            f"{name:<62}{row['matches']:>6}{row['runs']:>5}{row['models']:>7}{interval:>17}"
+            f"{row['void']:>6}  {alone}"
+        )
+    print("\nfalse positives in the testing halves of the pool (stated rate: 0.05)")
+    for name, half in figures["test_half"].items():
+        print(
+            f"{name:<32}{half['false_positives']:>6} of {half['tested']:>7}, interval over "
+            f"{half['models']} models {half['low']:.3f} to {half['high']:.3f}"
+        )
+    print()
 
 
 if __name__ == "__main__":

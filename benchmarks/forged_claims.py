@@ -38,6 +38,10 @@ MEANING = {
     "sets_void_by_pool_alone": "adversarial sets by which a model of the null pool would be "
     "accused too, had nothing stopped them before",
     "sets": "of so many",
+    "ground_naive": "secrets, ground at the largest alpha that a key may have, that suit the "
+    "innocent where nobody counts them",
+    "ground_accepted": "the same, all keys counted",
+    "ground": "of so many",
     "seconds": "of processor time",
 }
 
@@ -57,6 +61,8 @@ def main() -> None:
     found = run_forgeries(world, progress=_tell)
     _show(found)
     sets = [one for one in found if one.name == "adversarial images"]
+    # The last of them is the one that an uncounted protocol would believe.
+    *_, ground = (one for one in found if one.name == "seed grinding")
     figures: dict[str, Any] = {
         "forgeries_tried": sum(one.tried for one in found),
         "forged_accepted": sum(one.accepted for one in found),
@@ -68,6 +74,9 @@ def main() -> None:
         "naive_claims": len(sets) * len(world.innocents),
         "sets_void_by_pool_alone": sum(one.details["pool_would_pass"] > 0 for one in sets),
         "sets": len(sets),
+        "ground_naive": ground.naive,
+        "ground_accepted": ground.accepted,
+        "ground": ground.tried,
         "seconds": round(time.process_time() - begin, 1),
         "table": [asdict(one) for one in found],
     }

@@ -7,6 +7,7 @@ from typing import Any
 from protection.options import NUMBER, Option
 from spellmark.evidence.trigger_rule import TriggerRule
 from spellmark.watermarks.trigger.parameters import (
+    LEAST_DIGITS,
     LEAST_TRIGGERS,
     MOST_DIGITS,
     MOST_QUERIES,
@@ -49,7 +50,7 @@ def options(chosen: TriggerParameters) -> list[Option]:
         ),
         Option(
             "digits", "Zeros of the accepted risk", NUMBER, DIGITS_HELP,
-            value=chosen.digits, least=2, most=MOST_DIGITS,
+            value=chosen.digits, least=LEAST_DIGITS, most=MOST_DIGITS,
         ),
     ]  # fmt: skip
 

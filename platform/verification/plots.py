@@ -64,7 +64,7 @@ def decoy_plot(run: Run) -> str:
         return Bar(left + 0.5, FLOOR - height, max(round(scale_x - 1, 1), 1), height)
 
     context = {
-        **_frame(run),
+        **frame(run),
         "text": decoy_plot_text(run),
         "decoys": f"{len(run.hits) - 1:,}",
         "own": own,
@@ -114,7 +114,7 @@ def null_plot(run: Run) -> str:
     bars = [sum(shares[first : first + step]) for first in range(0, most + 1, step)]
     powers = round_numbers(decades, steps=5)
     context = {
-        **_frame(run),
+        **frame(run),
         "text": null_plot_text(run),
         "own": run.statistic,
         "asked": len(shares) - 1,
@@ -155,7 +155,7 @@ def growth_plot(run: Run) -> str:
         f"H{x(number)}V{y(decades)}" for number, decades in enumerate(growth, 1)
     )
     context = {
-        **_frame(run),
+        **frame(run),
         "text": growth_plot_text(run),
         "path": path,
         "line": y(line),
@@ -233,7 +233,7 @@ def pool_plot(run: Run) -> str:
     every = next(step for step in (2, 5, 10, 20) if (last - first) // step <= 6)
     ticks = [unit / 10**digits for unit in range(first, last + 1) if unit % every == 0]
     context = {
-        **_frame(run),
+        **frame(run),
         "text": pool_plot_text(run),
         "own": f"{own:.3f}",
         "rows": drawn,
@@ -280,9 +280,10 @@ def has_answers(run: Run) -> bool:
     return bool(run.answered_probes and (run.hits or run.null_distribution or run.growth))
 
 
-def _frame(run: Run) -> dict[str, Any]:
+def frame(run: Run, *, name: str = "run") -> dict[str, Any]:
+    """What all plots share. name: tells the plots of one run apart on a page."""
     return {
-        "id": run.id,
+        "id": f"{name}-{run.id}",
         "width": WIDTH,
         "height": HEIGHT,
         "left": LEFT,

@@ -29,7 +29,9 @@ from ledger.selectors import certificate_list
 from registry.services import REGISTRATION
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.fingerprint_rule import FINGERPRINTS
+from verification.innocents_plot import innocents_plot
 from verification.methods import METHODS
+from verification.plots import run_plot, run_plot_text
 from verification.selectors import run_bundle
 from web.forms import KeyFileField, SecretTextarea, submit
 from web.uploads import download
@@ -156,6 +158,9 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
             {
                 "row": run,
                 "method": METHODS[run.method],
+                "plot": run_plot(run),
+                "plot_text": run_plot_text(run),
+                "innocents": innocents_plot(run),
                 "demands": protocol_of(run),
                 "form": RetestForm(initial={"run": run.id}, auto_id=f"{run.id}-%s"),
                 "retest": run.retests.filter(again=None).first(),

@@ -22,6 +22,7 @@ from spellmark.evidence.fingerprint_rule import FEATURES, FINGERPRINTS, RANKED
 from spellmark.evidence.mark_rule import DYNAMIC
 from spellmark.evidence.trigger_rule import TRIGGER
 from verification.fingerprints import next_best
+from verification.innocents_plot import innocents_plot
 from verification.methods import METHODS, limits, method_name
 from verification.models import Run, Suspect
 from verification.plots import run_plot, run_plot_text
@@ -323,6 +324,7 @@ def run_page(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse:
         "cases": case_list(actor=actor).filter(runs=run),
         "plot": run_plot(run),
         "plot_text": run_plot_text(run),
+        "innocents": innocents_plot(run),
     }
     return render(request, "verification/run.html", context)
 

@@ -7,11 +7,12 @@ from django.test import Client
 from django.urls import reverse
 
 from disputes.models import Case, Lodged, Retest
-from disputes.services import case_create
+from disputes.services import case_add_runs, case_create
 from ledger.models import Certificate
 from ledger.services import ledger_sequence
 from tests import factories
 from tests.spellmark.certificates.certificate_samples import REGISTRATION, TRUST, bundle_of
+from tests.verification.test_innocents_plot import asked
 
 
 def text(response):
@@ -60,6 +61,31 @@ def test_anybody_with_the_link_sees_the_runs_and_nothing_else(client, case, link
     assert client.get(f"{link}/runs/{case.id}").status_code == 404
     assert client.get(f"{link[:-1]}/").status_code == 404
     assert client.get("/shared/" + "A" * 43).status_code == 404
+
+
+def test_the_accused_see_the_plots_and_what_innocent_models_say(client, alice_actor, case, link):
+    page = text(client.get(link))
+    assert page.count('<figure class="plot"><svg') == 1
+    assert "Null pool" not in page
+    run = factories.finished_trigger_run(alice_actor)
+    asked(run, [])
+    case_add_runs(actor=alice_actor, case=case, runs=[run])
+    run.findings |= {"models": 0}
+    run.save()
+    assert "no innocent model was asked about the same triggers" in text(client.get(link))
+    asked(run, [0, 1, 1])
+    page = text(client.get(link))
+    assert page.count('<figure class="plot"><svg') == 3
+    assert "0 of 3 innocent models would be a match by the same triggers" in page
+    assert "3 innocent models that were asked about the same give 0 to 1" in page
+
+
+def test_the_accused_see_a_fingerprints_pool(client, alice_actor, case, link):
+    run = factories.finished_fingerprint_run(alice_actor)
+    case_add_runs(actor=alice_actor, case=case, runs=[run])
+    page = text(client.get(link))
+    assert "57 models; 0 of 27 that did not set the threshold were called a match" in page
+    assert "One half of them set the threshold" in page
 
 
 def test_charlie_lodges_globexs_registration(as_charlie, as_bob, case, link, theirs):

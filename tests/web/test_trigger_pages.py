@@ -11,6 +11,7 @@ from protection.models import Protection, Rehearsal
 from protection.services import attacks_create, attacks_finish
 from registry.models import Commitment
 from tests import factories
+from tests.verification.test_innocents_plot import asked
 
 KEY = factories.TRIGGER_KEY
 STEP_1 = reverse("web:trigger", args=["robin", 1])
@@ -174,6 +175,20 @@ def test_the_page_of_a_run_says_what_the_null_pool_said(as_alice, alice_actor, w
     page = text(as_alice.get(address))
     assert "2 of 39 would be a match" in page
     assert "The claim is void: by the same triggers" in page
+
+
+def test_the_page_of_a_run_shows_innocent_models_beside_the_suspect(
+    as_alice, alice_actor, watermark
+):
+    run = factories.finished_trigger_run(alice_actor, trigger=watermark)
+    asked(run, [])
+    address = reverse("web:run", args=[run.id])
+    assert "The suspect among innocent models" not in text(as_alice.get(address))
+    asked(run, [0, 1, 1])
+    page = text(as_alice.get(address))
+    assert "<h2>The suspect among innocent models</h2>" in page
+    assert page.count('<figure class="plot"><svg') == 2
+    assert "3 innocent models that were asked about the same give 0 to 1" in page
 
 
 def test_the_rule_stands_on_the_page_before_the_first_question(as_alice, alice_actor, watermark):

@@ -1,7 +1,9 @@
 """The cheating accuser at small size: nothing he hands in is believed, and each gate is needed."""
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from spellmark.attacks.forge_claim.outcomes import FEW, P_VALUE, POOL, ROOT, hea
 from spellmark.attacks.forge_claim.suite import run_forgeries
 from spellmark.attacks.forge_claim.world import ACCUSER, World, make_world
 from spellmark.evidence.null_pool import LEAST_MODELS
+from spellmark.evidence.trigger_rule import TriggerRule
 from spellmark.model_files.card import ModelCard
 from spellmark.training import datasets
 from spellmark.training.architectures import fresh
@@ -194,13 +197,53 @@ def test_too_few_images_and_a_mark_that_does_not_take_are_told():
         make_world(CARD, data, sizes)
 
 
+@pytest.fixture
+def grinding(world: World, monkeypatch) -> World:
+    """A fresh registry, secrets that come the same each time, and a suspect that is quickly asked.
+
+    What is ground does not hang on the suspect: its labels are what is drawn.
+    """
+    monkeypatch.setattr(secrets, "token_bytes", Random(2).randbytes)
+
+    class Quick:
+        def labels(self, images):
+            return images.reshape(len(images), -1).sum(1, dtype=np.int64) % 10
+
+    sizes = replace(SIZES, secrets=300)
+    return replace(world, court=Court(world.court.test), innocents=[Quick()], sizes=sizes)
+
+
+def test_ground_secrets_would_be_believed_if_nobody_counted_them(grinding: World):
+    """At the largest alpha: at the registered one so few secrets are too few to tell."""
+    loose = grind_seeds.grind(grinding, 2, lambda *_: None)
+    assert loose.variant == "300 secrets at α = 0.01"
+    assert (loose.naive, loose.accepted, loose.stopped_by) == (4, 0, {P_VALUE: 300})
+    expected = (loose.details["expected_at_most"], loose.details["expected_of_as_many_owners"])
+    assert expected == (0.01, 3)
+
+
+def test_without_the_count_of_keys_ground_secrets_are_believed(grinding: World, monkeypatch):
+    """So the red team would tell if the correction for registrations were gone."""
+    uncounted = property(lambda rule: len(rule.looks) * rule.run * (rule.run + 1))
+    monkeypatch.setattr(TriggerRule, "tries", uncounted)
+    assert grind_seeds.grind(grinding, 2, lambda *_: None).accepted > 0
+
+
+def test_the_owner_who_grinds_on_is_counted_on(world: World):
+    registered, loose = grind_seeds.forge(world, lambda *_: None)
+    assert [one.tried for one in (registered, loose)] == [SIZES.secrets] * 2
+    assert (registered.naive, registered.accepted, loose.accepted) == (0, 0, 0)
+    last = world.court.commit(grind_seeds.OWNER, new_key(world.parameters))
+    assert last.number > 2 * SIZES.secrets
+
+
 def test_of_few_classes_ground_keys_run_out(world: World):
     """With two classes 32 triggers cannot show enough for the ten-thousandth key of an owner."""
     claim = replace(world.claim, commitment=world.court.commit("few", new_key(few_classes(world))))
     court = Court(world.court.test)
     court._commitments[grind_seeds.OWNER] = 10_000
-    (one,) = grind_seeds.forge(replace(world, claim=claim, court=court), lambda *_: None)
-    assert (one.accepted, one.stopped_by) == (0, {grind_seeds.TOO_MANY: SIZES.secrets})
+    for one in grind_seeds.forge(replace(world, claim=claim, court=court), lambda *_: None):
+        assert (one.accepted, one.stopped_by) == (0, {grind_seeds.TOO_MANY: SIZES.secrets})
 
 
 def few_classes(world: World):

@@ -16,7 +16,7 @@ MOST_CLASSES = 10_000
 MOST_SIDE = 4096
 LEAST_TRIGGERS, MOST_TRIGGERS = 16, 4096
 MOST_QUERIES = 256
-MOST_DIGITS = 12
+LEAST_DIGITS, MOST_DIGITS = 2, 12
 MOST_GRID = 32
 
 USUAL_TRIGGERS, USUAL_QUERIES, USUAL_DIGITS, USUAL_GRID = 256, 64, 6, 7
@@ -55,7 +55,7 @@ class TriggerParameters:
             ("width", 4, MOST_SIDE),
             ("triggers", LEAST_TRIGGERS, MOST_TRIGGERS),
             ("queries", 1, MOST_QUERIES),
-            ("digits", 2, MOST_DIGITS),
+            ("digits", LEAST_DIGITS, MOST_DIGITS),
             ("grid", 4, MOST_GRID),
         ):
             value = getattr(self, name)
