@@ -40,7 +40,7 @@ def test_they_start_as_a_job_without_a_key_at_full_size(alice_actor, acme, versi
 
 def test_every_size_is_explained():
     assert BUDGET_WORDS.keys() == BUDGETS.keys()
-    assert "23 models and 10,000 ground secrets" in dict(budgets())["full"]
+    assert "47 models and 10,000 ground secrets" in dict(budgets())["full"]
 
 
 def test_what_cannot_be_tried_is_told(alice_actor, version):

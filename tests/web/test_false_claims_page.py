@@ -23,7 +23,7 @@ def test_the_version_leads_there_and_a_form_starts_the_job(as_bob, version):
     assert f'href="{ADDRESS}"' in text(as_bob.get(reverse("web:version", args=["robin", 1])))
     page = text(as_bob.get(ADDRESS))
     assert "Nobody has tried it" in page
-    assert "23 models and 10,000 ground secrets" in page
+    assert "47 models and 10,000 ground secrets" in page
     assert all(name.capitalize() in page for name in FORGERIES)
     response = as_bob.post(ADDRESS, {"dataset": "fashion-mnist", "budget": "quick"})
     row = Rehearsal.objects.get()
