@@ -43,7 +43,7 @@ class Strength:
             return ""
         return (
             "Under this spell the editor changes all images nearly alike: whoever adds one picture "
-            f"to every image is {self.own:.1%} away from the edit, and needs no spell."
+            "to every image comes close to the edit, and needs no spell."
         )
 
     @property
