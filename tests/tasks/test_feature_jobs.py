@@ -90,6 +90,13 @@ def ran(actor, row, suspect, **choices):
     return run
 
 
+def is_told(run):
+    """The copy comes closer than every innocent. Which of those calibrate is drawn in each run:
+    where the closest ones test, the claim is void, as it has to be."""
+    assert run.p_value == 1 / 20
+    assert run.verdict == ("inconclusive" if run.findings["void"] else "match"), run.reason
+
+
 @pytest.fixture
 def one_style(monkeypatch):
     """The same style in every run: of ten that were drawn, three are so easily read through that
@@ -119,8 +126,7 @@ def test_a_copy_bears_the_style_and_innocents_do_not(alice_actor, tmp_path):
 
     run = ran(alice_actor, row, copy, probes=50)
     assert (run.method, run.evidence_class) == ("external-feature", "indicative")
-    assert run.verdict == "match", run.reason
-    assert run.p_value == 1 / 20
+    is_told(run)
     assert run.exchanges.count() == 150 == 3 * run.answered_probes
     assert run.findings["control"]["score"] < run.score
     header, exchanges = read(run_bundle(run).transcript)
@@ -128,12 +134,13 @@ def test_a_copy_bears_the_style_and_innocents_do_not(alice_actor, tmp_path):
     # Probes come from the half of the test images that no reference learnt from.
     assert max(one.image_index for one in exchanges) < len(datasets.load("small").test) / 2
     found = ran(alice_actor, row, innocent, probes=50)
-    assert found.verdict == "no match", found.reason
+    assert found.verdict != "match", found.reason
     again = {one.image_index for one in read(run_bundle(found).transcript)[1]}
     assert again != {one.image_index for one in exchanges}
 
     run = ran(alice_actor, row, copy, probes=50, method="external-feature-gradients")
-    assert (run.verdict, run.evidence_class) == ("match", "indicative"), run.reason
+    is_told(run)
+    assert run.evidence_class == "indicative"
     assert (run.exchanges.count(), run.answered_probes) == (0, 50)
     run = ran(alice_actor, row, innocent, probes=50, method="external-feature-gradients")
     assert run.verdict != "match", run.reason
