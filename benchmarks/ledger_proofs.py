@@ -28,10 +28,9 @@ MEANING = {
     "proof_p95_ms": "the same, 95th percentile",
     "proof_vs_pymerkle": "its time for one of its first proofs / ours, at the same size, medians",
     "proof_vs_pymerkle_warm": "the same once its cache is filled",
-    "verify_ms": "milliseconds to verify a verdict's bundle offline after start-up, with witness,"
-    " timestamp and revocations, without its transcript: median, slowest of three methods",
-    "verify_random_key_ms": "the same and the statistic from its transcript, random-key test: 64"
-    " probes under 1,000 keys",
+    "verify_ms": "milliseconds to verify a verdict's bundle offline, all eleven checks, after"
+    " start-up, median; the slowest of the next three",
+    "verify_random_key_ms": "a random-key test: 64 probes under 1,000 keys",
     "verify_dynamic_ms": "a dynamic watermark: 256 answers with probabilities",
     "verify_correlation_ms": "a fingerprint by correlation: 400 answers with probabilities",
     "verify_registration_ms": "a registration, which has no transcript",
