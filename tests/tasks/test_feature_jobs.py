@@ -90,11 +90,14 @@ def ran(actor, row, suspect, **choices):
     return run
 
 
-def is_told(run):
-    """The copy comes closer than every innocent. Which of those calibrate is drawn in each run:
-    where the closest ones test, the claim is void, as it has to be."""
-    assert run.p_value == 1 / 20
-    assert run.verdict == ("inconclusive" if run.findings["void"] else "match"), run.reason
+def not_void(actor, row, suspect, **choices):
+    """A run whose claim is not void. Which innocents calibrate is drawn in each run: where the
+    closest of them test, it is void, as it has to be."""
+    for _ in range(6):
+        run = ran(actor, row, suspect, **choices)
+        if not run.findings["void"]:
+            return run
+    raise AssertionError(run.reason)
 
 
 @pytest.fixture
@@ -124,23 +127,23 @@ def test_a_copy_bears_the_style_and_innocents_do_not(alice_actor, tmp_path):
     copy = suspect_of(alice_actor, tuned, tmp_path, "copy")
     innocent = suspect_of(alice_actor, trained(99), tmp_path, "innocent")
 
-    run = ran(alice_actor, row, copy, probes=50)
+    run = not_void(alice_actor, row, copy, probes=50)
     assert (run.method, run.evidence_class) == ("external-feature", "indicative")
-    is_told(run)
+    assert run.verdict == "match", run.reason
+    assert run.p_value == 1 / 20
     assert run.exchanges.count() == 150 == 3 * run.answered_probes
     assert run.findings["control"]["score"] < run.score
     header, exchanges = read(run_bundle(run).transcript)
     assert KEY.secret.hex() not in str(header)
     # Probes come from the half of the test images that no reference learnt from.
     assert max(one.image_index for one in exchanges) < len(datasets.load("small").test) / 2
-    found = ran(alice_actor, row, innocent, probes=50)
-    assert found.verdict != "match", found.reason
+    found = not_void(alice_actor, row, innocent, probes=50)
+    assert found.verdict == "no match", found.reason
     again = {one.image_index for one in read(run_bundle(found).transcript)[1]}
     assert again != {one.image_index for one in exchanges}
 
-    run = ran(alice_actor, row, copy, probes=50, method="external-feature-gradients")
-    is_told(run)
-    assert run.evidence_class == "indicative"
+    run = not_void(alice_actor, row, copy, probes=50, method="external-feature-gradients")
+    assert (run.verdict, run.evidence_class) == ("match", "indicative"), run.reason
     assert (run.exchanges.count(), run.answered_probes) == (0, 50)
     run = ran(alice_actor, row, innocent, probes=50, method="external-feature-gradients")
     assert run.verdict != "match", run.reason
