@@ -36,15 +36,11 @@ def innocents_plot(run: Run) -> Plot | None:
         return None
     header, exchanges = transcript.read(storage.get(run.transcript_sha256))
     labels = [exchange.label for exchange in exchanges]
-    hits = [_hits(AskedReference.read(row), labels) for row in header["pool"]]
+    hits = [AskedReference.read(row).known(labels) for row in header["pool"]]
     if not hits:
         return None
     text = _text(run, hits, len(labels))
     return Plot(_drawn(run, hits, len(labels), text), text)
-
-
-def _hits(asked: AskedReference, labels: Sequence[int]) -> int:
-    return sum(label == answer for label, answer in zip(labels, asked.answers, strict=True))
 
 
 def _drawn(run: Run, hits: Sequence[int], asked: int, text: str) -> str:

@@ -330,7 +330,7 @@ def _shown(
         "serves": serves,
         "file_name": configuration_name(row),
         "clients": clients,
-        "has_own_keys": clients.filter(ended_at=None).exists(),
+        "has_own_keys": any(client.ended_at is None for client in clients),
         "successors": row.successors.select_related("job", "commitment"),
         "client_form": client,
         "download_form": download,

@@ -327,9 +327,8 @@ def test_a_forked_log_is_found_by_the_witness(log, witness):
     ledger_sequence()
     assert audit_log().compared == [f"the witness at {witness.url}"]
     # The fork is published behind the witness's back, under the log's own key.
-    witness.leave()
-    _rewrite(after={3: b"x"})
-    witness.join()
+    with witness.away():
+        _rewrite(after={3: b"x"})
     with pytest.raises(LogFault, match="The checkpoint of the witness .* forked or rewritten"):
         audit_log()
     entries_queue(bodies=[b"9"])
@@ -341,9 +340,8 @@ def test_a_forked_log_is_found_by_the_witness(log, witness):
 def test_a_log_rewritten_while_its_witness_is_silent_is_found(log, witness):
     entries_queue(bodies=[b"8"])
     ledger_sequence()
-    witness.leave()
-    _rewrite(after={3: b"x"})
-    witness.join()
+    with witness.away():
+        _rewrite(after={3: b"x"})
     witness.stop()
     with pytest.raises(LogFault, match="Checkpoint 8 lacks .* and too few witnesses answer"):
         audit_log()
@@ -352,10 +350,9 @@ def test_a_log_rewritten_while_its_witness_is_silent_is_found(log, witness):
 def test_a_checkpoint_published_behind_the_witness_is_found(log, witness):
     entries_queue(bodies=[b"8"])
     ledger_sequence()
-    witness.leave()
-    entries_queue(bodies=[b"9"])
-    ledger_sequence()
-    witness.join()
+    with witness.away():
+        entries_queue(bodies=[b"9"])
+        ledger_sequence()
     told = "Checkpoint 9 lacks .* but checkpoint 8 has them: the entries from 8 on"
     with pytest.raises(LogFault, match=told):
         audit_log()
@@ -377,9 +374,8 @@ def test_a_policy_that_is_younger_than_the_newest_checkpoint_is_no_tampering(log
 def test_a_truncated_log_is_found_by_the_witness(log, witness):
     entries_queue(bodies=[b"8"])
     ledger_sequence()
-    witness.leave()
-    _rewrite(after={}, size=5)
-    witness.join()
+    with witness.away():
+        _rewrite(after={}, size=5)
     with pytest.raises(LogFault, match="covers 8 entries, but there are 5: .* Entry 5 is missing"):
         audit_log()
 
@@ -404,9 +400,8 @@ def test_a_rolled_back_database_is_found_by_the_witness_and_publishes_no_more(lo
 def test_a_log_shorter_than_the_witness_knows_publishes_no_more(log, witness, caplog):
     entries_queue(bodies=[b"8", b"9"])
     ledger_sequence()
-    witness.leave()
-    _rewrite(after={}, size=5)
-    witness.join()
+    with witness.away():
+        _rewrite(after={}, size=5)
     entries_queue(bodies=[b"six"])
     ledger_sequence()
     assert checkpoint_latest().size == 5
@@ -437,12 +432,11 @@ def test_a_replaced_log_key_is_found_by_a_trust_file_and_by_the_witness(
     settings.KEYS = tmp_path / "keys"
     SigningKey.objects.exclude(purpose=SigningKey.Purpose.CERTIFICATE).delete()
     ensure_signing_keys()
-    witness.leave()
-    _rewrite(after={3: b"x"})
-    assert audit_log().size == 8
-    with pytest.raises(LogFault, match="of the trust file was replaced"):
-        audit_log(trusted=old)
-    witness.join()
+    with witness.away():
+        _rewrite(after={3: b"x"})
+        assert audit_log().size == 8
+        with pytest.raises(LogFault, match="of the trust file was replaced"):
+            audit_log(trusted=old)
     with pytest.raises(LogFault, match="is forged, or its key was replaced"):
         audit_log()
 

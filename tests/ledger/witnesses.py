@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from spellmark.certificates.witness_server import serve
 
 
 class RunningWitness:
-    """Knows the log's keys from the beginning; `leave` takes it out of the log's policy."""
+    """Knows the log's keys from the beginning; `away` keeps it out of the log's policy."""
 
     def __init__(self, folder: Path, policy_file: Path, name: str = "w1") -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,8 +55,12 @@ class RunningWitness:
     def join(self) -> None:
         self.policy_file.write_bytes(Policy(witnesses=self.lines(), quorum=self.name).dumps())
 
-    def leave(self) -> None:
-        self.policy_file.unlink(missing_ok=True)
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """The log publishes without it."""
+        self.policy_file.unlink()
+        yield
+        self.join()
 
     def stop(self) -> None:
         if not self._thread.is_alive():

@@ -36,6 +36,13 @@ class AskedReference:
     answers: tuple[int, ...]
     hits: int
 
+    def known(self, labels: Sequence[int]) -> int:
+        """To how many of the triggers that the suspect was asked about it gives their label.
+
+        labels: of these, in order. Raises ValueError for another number of them.
+        """
+        return sum(label == answer for label, answer in zip(labels, self.answers, strict=True))
+
     def passes(self, rule: TriggerRule, labels: Sequence[int]) -> bool:
         """Whether the rule would call this innocent model a match.
 
@@ -43,8 +50,7 @@ class AskedReference:
         triggers of the run. labels: of the triggers asked about. Raises ValueError where the counts
         contradict each other.
         """
-        pairs = list(zip(labels, self.answers, strict=True))
-        known = sum(label == answer for label, answer in pairs)
+        pairs, known = list(zip(labels, self.answers, strict=True)), self.known(labels)
         if not known <= self.hits <= known + rule.probes - len(pairs):
             raise ValueError("a reference has more or fewer hits than it can have")
         tail = binomial_tail(self.hits, rule.probes, rule.classes)
