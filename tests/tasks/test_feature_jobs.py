@@ -22,6 +22,7 @@ from tasks import pool_growth
 from tasks.record import Record
 from tests.tasks.test_fingerprint_runs import (
     _steady,
+    not_void,
     small,
     suspect_of,
     trained,
@@ -90,16 +91,6 @@ def ran(actor, row, suspect, **choices):
     return run
 
 
-def not_void(actor, row, suspect, **choices):
-    """A run whose claim is not void. Which innocents calibrate is drawn in each run: where the
-    closest of them test, it is void, as it has to be."""
-    for _ in range(6):
-        run = ran(actor, row, suspect, **choices)
-        if not run.findings["void"]:
-            return run
-    raise AssertionError(run.reason)
-
-
 @pytest.fixture
 def one_style(monkeypatch):
     """The same style in every run: of ten that were drawn, three are so easily read through that
@@ -127,7 +118,7 @@ def test_a_copy_bears_the_style_and_innocents_do_not(alice_actor, tmp_path):
     copy = suspect_of(alice_actor, tuned, tmp_path, "copy")
     innocent = suspect_of(alice_actor, trained(99), tmp_path, "innocent")
 
-    run = not_void(alice_actor, row, copy, probes=50)
+    run = not_void(ran, alice_actor, row, copy, probes=50)
     assert (run.method, run.evidence_class) == ("external-feature", "indicative")
     assert run.verdict == "match", run.reason
     assert run.p_value == 1 / 20
@@ -137,12 +128,12 @@ def test_a_copy_bears_the_style_and_innocents_do_not(alice_actor, tmp_path):
     assert KEY.secret.hex() not in str(header)
     # Probes come from the half of the test images that no reference learnt from.
     assert max(one.image_index for one in exchanges) < len(datasets.load("small").test) / 2
-    found = not_void(alice_actor, row, innocent, probes=50)
+    found = not_void(ran, alice_actor, row, innocent, probes=50)
     assert found.verdict == "no match", found.reason
     again = {one.image_index for one in read(run_bundle(found).transcript)[1]}
     assert again != {one.image_index for one in exchanges}
 
-    run = not_void(alice_actor, row, copy, probes=50, method="external-feature-gradients")
+    run = not_void(ran, alice_actor, row, copy, probes=50, method="external-feature-gradients")
     assert (run.verdict, run.evidence_class) == ("match", "indicative"), run.reason
     assert (run.exchanges.count(), run.answered_probes) == (0, 50)
     run = ran(alice_actor, row, innocent, probes=50, method="external-feature-gradients")
