@@ -39,6 +39,8 @@ from spellmark.watermarks.trigger.parameters import SCHEME, recommended
 from spellmark.watermarks.trigger.trigger_key import TriggerKey
 
 OTHER_LABELS = "another label space"
+# Of innocents that are more accurate than the owner: they have so many times as many images.
+MORE_DATA, MORE = "three times as much other data", 3
 # Tops, trousers, coats, shoes, bags.
 COARSE = np.array([0, 1, 0, 2, 2, 3, 0, 3, 4, 3])
 COARSE_CARD = replace(CARD, classes=5)
@@ -60,8 +62,8 @@ REACH, STEP, STEPS = 4 / 256, 1 / 256, 8
 @dataclass(frozen=True)
 class Size:
     """images: that each model learns from. epochs: of every training. pool, innocents: of each
-    kind; innocents of the other label space: half as many. thieves: of each owner's model with
-    triggers, by attack; of the one with a style there is one.
+    kind; innocents of the other label space: half as many; with more data: a fifth. thieves: of
+    each owner's model with triggers, by attack; of the one with a style there is one.
     """
 
     owners: int = 3
@@ -75,6 +77,10 @@ class Size:
     @property
     def of_other_labels(self) -> int:
         return self.innocents // 2
+
+    @property
+    def with_more_data(self) -> int:
+        return -(-self.innocents // 5)
 
 
 @dataclass(frozen=True)
@@ -183,6 +189,15 @@ class Makers:
                 lambda seed=seed, data=data: self._plain(COARSE_CARD, seed, coarse(data)),
             )  # fmt: skip
 
+    def with_more_data(self, first_seed: int) -> Iterator[Made]:
+        """Independent models that know more than the owner's, built alike."""
+        for number in range(self.size.with_more_data):
+            seed = first_seed + number
+            yield self._kept(
+                MORE_DATA, f"innocent-{MORE_DATA}-{number}", CARD,
+                lambda seed=seed: self._plain(CARD, seed, self._other_data(seed, MORE)),
+            )  # fmt: skip
+
     def thieves(self, owner: int, mark: str = TRIGGERS) -> Iterator[Made]:
         """Copies, by every attack, of the owner's model that carries this mark."""
         made, copies, prefix = self.marked, self.size.thieves, "thief"
@@ -204,8 +219,9 @@ class Makers:
         recipe = Recipe(self.size.epochs, learning_rate=rate, seed=seed)
         return fit(fresh(card, seed), card, self.owners_images if data is None else data, recipe)
 
-    def _other_data(self, seed: int) -> Split:
-        drawn = np.random.default_rng(seed).choice(len(self.rest), self.size.images, replace=False)
+    def _other_data(self, seed: int, times: int = 1) -> Split:
+        count = times * self.size.images
+        drawn = np.random.default_rng(seed).choice(len(self.rest), count, replace=False)
         return Split(self.rest.images[drawn], self.rest.labels[drawn])
 
     def _kept(self, kind: str, name: str, card: ModelCard, make: Callable[[], nn.Module]) -> Made:

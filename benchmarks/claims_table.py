@@ -193,6 +193,7 @@ class _Bench:
         return [
             *self.makers.innocents("innocent", self.size.innocents, 50_000),
             *self.makers.of_other_labels(90_000),
+            *self.makers.with_more_data(95_000),
         ]
 
     def figures(self) -> dict[str, Any]:

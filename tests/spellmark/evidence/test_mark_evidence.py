@@ -59,3 +59,15 @@ def test_a_suspect_s_confidence_alone_is_no_lean(best):
     # All the same they would count as evened out, and not be read at all.
     evidence.add(Question(REFERENCE, 0, (REFERENCE,)), [best, rest * 1.001, rest, rest * 0.999])
     assert 0 < max(map(abs, evidence.leans().values())) < 0.01
+
+
+def test_of_a_close_pair_it_counts_what_the_references_do_not_say_too():
+    # The owner's model and one of the others say class 1, the other says class 0.
+    close = (0.4, 0.5, 0.05, 0.05)
+    others = ((0.5, 0.4, 0.05, 0.05), (0.3, 0.6, 0.05, 0.05))
+    for said, expected in ((0, -2 / 3), (1, 1 / 3), (2, None)):
+        evidence = MarkEvidence(4, 50, 50)
+        evidence.add(Question(close, 0, others), [float(n == said) for n in range(4)])
+        leans = evidence.leans()
+        told = {} if expected is None else {Place("label", 0, 0, 1): math.tanh(expected)}
+        assert leans == pytest.approx(told)

@@ -161,7 +161,9 @@ class MarkEvidence:
         if self.label_margin and is_close(reference, self.label_margin):
             low, high = sorted((best, second))
             if given in (low, high):
-                yield Place(LABEL, cell, low, high), ((given == high) - (best == high)) * 1.0, ()
+                others = (reference, *question.others)
+                expected = fmean(row[high] > row[low] for row in others)
+                yield Place(LABEL, cell, low, high), (given == high) - expected, ()
         elif given == best and self._access.has_tails:
             others = [other for other in range(self.classes) if other != best]
             floor, soft = _floor(answer, self._access, self.classes), self._softening()
