@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import eq
 
 from spellmark.errors import SpellmarkError
 from spellmark.evidence import keyed_label_test, random_key_test
@@ -135,7 +137,7 @@ def evaluate(rule: DecisionRule, told: Disclosure, exchanges: Sequence[Exchange]
 def decide(rule: DecisionRule, told: Disclosure, exchanges: Sequence[Exchange]) -> Decision:
     """Apply the rule to the recorded answers."""
     outcome = evaluate(rule, told, exchanges)
-    classes_seen = {label for exchange in exchanges for label in exchange.labels}
+    classes_seen = set(chain.from_iterable(exchange.labels for exchange in exchanges))
     if outcome.answered_probes < rule.minimum_probes:
         verdict = INCONCLUSIVE
         reason = (
@@ -173,10 +175,11 @@ def _hits(labels: Sequence[int], answers: Sequence[int], permutation: Sequence[i
     of the answers under it for every slot: if the suspect never depended on the key, all slots'
     statistics are exchangeable, the true one's included.
     """
-    plain = sum(a == c for c, a in zip(labels, answers, strict=True))
+    plain: int = sum(map(eq, answers, labels))
     if permutation is None:
         return plain
-    return max(plain, sum(a == permutation[c] for c, a in zip(labels, answers, strict=True)))
+    keyed: int = sum(map(eq, answers, map(permutation.__getitem__, labels)))
+    return max(plain, keyed)
 
 
 def _reason(rule: DecisionRule, outcome: Outcome, *, matched: bool) -> str:

@@ -5,8 +5,8 @@ standard library alone: outsiders redo it.
 """
 
 import math
-from collections.abc import Sequence
-from operator import mul
+from collections.abc import Iterator, Sequence
+from itertools import combinations, starmap
 
 from spellmark.evidence.answer_access import Access
 
@@ -28,15 +28,10 @@ def correlation(owner: Sequence[Row], suspect: Sequence[Row], kernel: str) -> fl
 
     The rows are answers to the same n probes; the classes may differ. Source: SAC (2210.15427).
     """
-    ours, theirs = _units(owner), _units(suspect)
-    relation = _RELATIONS[kernel]
+    pairs = zip(_relations(owner, kernel), _relations(suspect, kernel), strict=True)
     # The matrices are symmetric, and equal on their diagonals.
-    total = math.fsum(
-        abs(relation(theirs[i], theirs[j]) - relation(ours[i], ours[j]))
-        for i in range(len(ours))
-        for j in range(i)
-    )
-    return 1 - 2 * total / len(ours) ** 2
+    total = math.fsum(abs(ours - theirs) for ours, theirs in pairs)
+    return 1 - 2 * total / len(owner) ** 2
 
 
 def shows_probabilities(access: Access) -> bool:
@@ -63,24 +58,25 @@ def label_row(label: int, classes: int) -> list[float]:
     return [(first if place == label else rest) / whole for place in range(classes)]
 
 
-def _units(rows: Sequence[Row]) -> list[list[float]]:
+def _relations(rows: Sequence[Row], kernel: str) -> Iterator[float]:
+    """The kernel of all pairs of rows, one after the other."""
+    return map(_OF_DISTANCE[kernel], starmap(math.dist, combinations(_units(rows), 2)))
+
+
+def _units(rows: Sequence[Row]) -> Iterator[tuple[float, ...]]:
     """Rows of length one; those of zeros stay."""
-    lengths = [math.sqrt(sum(value * value for value in row)) or 1.0 for row in rows]
-    return [[value / length for value in row] for row, length in zip(rows, lengths, strict=True)]
+    for row in rows:
+        length = math.hypot(*row) or 1.0
+        yield tuple(value / length for value in row)
 
 
-def _cosine(one: Row, other: Row) -> float:
-    return (1 - _product(one, other)) / 2
+def _cosine(distance: float) -> float:
+    # (1 - cos) / 2 of rows of length one.
+    return distance * distance / 4
 
 
-def _rbf(one: Row, other: Row) -> float:
-    # |a - b|² of rows whose lengths are one, or zero.
-    squares = _product(one, one) + _product(other, other)
-    return math.exp(-max(squares - 2 * _product(one, other), 0.0))
+def _rbf(distance: float) -> float:
+    return math.exp(-distance * distance)
 
 
-def _product(one: Row, other: Row) -> float:
-    return float(sum(map(mul, one, other)))
-
-
-_RELATIONS = {COSINE: _cosine, RBF: _rbf}
+_OF_DISTANCE = {COSINE: _cosine, RBF: _rbf}

@@ -161,9 +161,8 @@ class MarkEvidence:
         if self.label_margin and is_close(reference, self.label_margin):
             low, high = sorted((best, second))
             if given in (low, high):
-                others = (reference, *question.others)
-                expected = fmean(row[high] > row[low] for row in others)
-                yield Place(LABEL, cell, low, high), (given == high) - expected, ()
+                share = fmean(row[high] > row[low] for row in (reference, *question.others))
+                yield Place(LABEL, cell, low, high), (given == high) - share, ()
         elif given == best and self._access.has_tails:
             others = [other for other in range(self.classes) if other != best]
             floor, soft = _floor(answer, self._access, self.classes), self._softening()

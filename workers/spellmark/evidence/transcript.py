@@ -92,7 +92,8 @@ def complete_answers(
         if exchange.state == "answered":
             labels[exchange.probe] = exchange.label
             answers[exchange.probe].update(enumerate(exchange.labels, exchange.first_slot))
-    complete = [probe for probe in labels if answers[probe].keys() == set(range(slots))]
+    wanted = set(range(slots))
+    complete = [probe for probe in labels if answers[probe].keys() == wanted]
     return (
         [labels[probe] for probe in complete],
         [[answers[probe][slot] for probe in complete] for slot in range(slots)],

@@ -32,20 +32,17 @@ def compare(owner: Answers, suspect: Answers, kernel: Kernel = "cosine") -> floa
 def matrix(answers: Answers, kernel: Kernel = "cosine") -> Answers:
     """The relations of all pairs of probes, float64 (n, n).
 
-    cosine: (1 - cos) / 2. rbf: exp(-|a - b|²) of answers of length one. Rows of zeros stay zeros.
+    Of answers of length one: |a - b|² / 4, which is (1 - cos) / 2, for cosine; exp(-|a - b|²) for
+    rbf. Rows of zeros stay zeros.
     """
     lengths = np.linalg.norm(answers, axis=1, keepdims=True)
     units = answers / np.where(lengths > 0, lengths, 1)
     products = units @ units.T
-    # A probe is its own likeness exactly, whatever rounding says.
-    if kernel == "cosine":
-        relations = (1 - products) / 2
-        np.fill_diagonal(relations, 0)
-        return relations
     squares = np.diag(products)
-    relations = np.exp(-np.maximum(squares[:, None] + squares[None] - 2 * products, 0))
-    np.fill_diagonal(relations, 1)
-    return relations
+    distances = np.maximum(squares[:, None] + squares[None] - 2 * products, 0)
+    # A probe is its own likeness exactly, whatever rounding says.
+    np.fill_diagonal(distances, 0)
+    return distances / 4 if kernel == "cosine" else np.exp(-distances)
 
 
 def label_rows(labels: Labels, classes: int) -> Answers:
