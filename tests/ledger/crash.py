@@ -1,8 +1,10 @@
-"""Kills writers, sequencers and the database at random moments, then says what became of the log.
+"""Kills sequencers, writers, the web server and the database at random moments, then says what
+became of the log.
 
 Run by `test_crash.py` in a process of its own, since it forks: `crash.py FOLDER KILLS SEED`. Its
 output is JSON. Every signature that the log ever made is kept, also those of checkpoints that were
-never published.
+never published. A client of the web server lives through everything, and notes down what it was
+told.
 """
 
 import contextlib
@@ -10,13 +12,17 @@ import ctypes
 import json
 import os
 import random
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,25 +46,37 @@ os.environ.update(
     SPELLMARK_DATA="",
 )
 import django  # noqa: E402
+import httpx  # noqa: E402
 import psycopg  # noqa: E402
 
 django.setup()
 
 from django.core.management import call_command  # noqa: E402
 from django.db import DatabaseError, connection  # noqa: E402
+from django.urls import reverse  # noqa: E402
+from django.utils import timezone  # noqa: E402
+from gunicorn.app.base import BaseApplication  # noqa: E402
 
+from accounts.actors import Actor  # noqa: E402
+from accounts.services import organisation_create, token_create, user_create  # noqa: E402
+from config.wsgi import application  # noqa: E402
 from ledger.audit import audit_log  # noqa: E402
 from ledger.keys import log_signers  # noqa: E402
-from ledger.models import Checkpoint, Entry, QueuedEntry  # noqa: E402
+from ledger.models import Certificate, Checkpoint, Entry, QueuedEntry  # noqa: E402
 from ledger.selectors import consistency_proof, log_verifiers  # noqa: E402
 from ledger.services import entries_queue, ledger_sequence  # noqa: E402
+from registry.models import Commitment  # noqa: E402
 from spellmark.certificates import checkpoints, keys, merkle, notes  # noqa: E402
 from spellmark.certificates.notes import COSIGNATURE, Signer  # noqa: E402
 from spellmark.certificates.policy import Policy, PolicyWitness  # noqa: E402
 from spellmark.certificates.witness import Witness  # noqa: E402
 from spellmark.certificates.witness_server import serve  # noqa: E402
+from tests.factories import published_version  # noqa: E402
 
-ACKNOWLEDGED, SIGNED = FOLDER / "acknowledged", FOLDER / "signed"
+ACKNOWLEDGED, SIGNED, TOLD = FOLDER / "acknowledged", FOLDER / "signed", FOLDER / "told"
+# It outlives the server: who asks while there is none waits for the next one.
+DOOR = socket.create_server(("127.0.0.1", 0))
+LONGEST_ANSWER_SECONDS = 10
 
 
 def main() -> None:
@@ -71,24 +89,24 @@ def main() -> None:
     connection.close()
     witness = _start_witness()
     log_signers()  # opened once here, not by every sequencer anew
+    url, token = _registered()
     connection.close()
     chance = random.Random(SEED)
     children = {name: _fork(work, name) for name, work in WORKERS.items()}
+    children["client"] = _fork(partial(_ask, url, token), "client")
     killed: Counter[str] = Counter()
     for _ in range(KILLS):
         time.sleep(chance.uniform(0.02, 0.4))
-        name = chance.choices([*WORKERS, "database"], [3, 3, 2, 2, 2.5])[0]
+        name = chance.choices([*WORKERS, "database"], [3, 3, 2, 2, 2, 2.5])[0]
         killed[name] += 1
         if name == "database":
             _kill_database(chance)
             _wait_for_database()
         else:
-            os.kill(children[name], signal.SIGKILL)
-            os.waitpid(children[name], 0)
+            _end(children[name], signal.SIGKILL)
             children[name] = _fork(WORKERS[name], name)
-    for name, pid in children.items():
-        os.kill(pid, signal.SIGKILL if name.startswith("sequencer") else signal.SIGTERM)
-        os.waitpid(pid, 0)
+    for name in ("client", *WORKERS):
+        _end(children[name], signal.SIGKILL if name.startswith("sequencer") else signal.SIGTERM)
     sys.stdout.write(json.dumps({"killed": killed, **_judge()}) + "\n")
     os.kill(witness, signal.SIGKILL)
     os.waitpid(witness, 0)
@@ -110,6 +128,54 @@ def _write(name: str) -> None:
         time.sleep(0.005)
 
 
+def _registered() -> tuple[str, str]:
+    """A published version: where its commitments are sent, and a token that may."""
+    alice = user_create(email="alice@example.org", name="alice", password=secrets.token_hex())
+    acme = organisation_create(name="Acme", owner=alice)
+    actor = Actor.from_membership(acme.memberships.get(user=alice))
+    version = published_version(actor)
+    _, token = token_create(
+        actor=actor, user=alice, name="pipeline", scopes=["read", "write"],
+        expires_at=timezone.now() + timedelta(days=1),
+    )  # fmt: skip
+    # All addresses are read here, not by every web server anew.
+    path = reverse("api:commitments", args=[version.model.name, version.number])
+    return f"http://127.0.0.1:{DOOR.getsockname()[1]}{path}", token
+
+
+def _ask(url: str, token: str, _: str) -> None:
+    """Register commitments over HTTP, and note down those that the server said were registered."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    out = os.open(TOLD, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    headers = {"Authorization": f"Bearer {token}"}
+    while not stop.is_set():
+        digest = secrets.token_hex(32)
+        body = {"digest": digest, "scheme": "key-lock/v1", "parameters": {}}
+        with contextlib.suppress(httpx.HTTPError):
+            answer = httpx.post(url, json=body, headers=headers, timeout=LONGEST_ANSWER_SECONDS)
+            if answer.status_code == httpx.codes.CREATED:
+                os.write(out, digest.encode() + b"\n")
+                continue
+        time.sleep(0.02)
+
+
+class _Web(BaseApplication):
+    """gunicorn at the door."""
+
+    def load_config(self) -> None:
+        self.cfg.set("bind", f"fd://{DOOR.fileno()}")
+        self.cfg.set("loglevel", "critical")
+        self.cfg.set("control_socket_disable", True)
+
+    def load(self) -> object:
+        return application
+
+
+def _serve(_: str) -> None:
+    _Web().run()
+
+
 def _sequence(name: str) -> None:
     """Sequence in small batches, keeping every signature before anybody else sees it."""
     out = os.open(SIGNED, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -129,8 +195,9 @@ def _sequence(name: str) -> None:
 WORKERS: dict[str, Callable[[str], None]] = {
     "sequencer-1": _sequence,
     "sequencer-2": _sequence,
-    "web-1": _write,
-    "web-2": _write,
+    "writer-1": _write,
+    "writer-2": _write,
+    "web": _serve,
 }
 
 
@@ -149,12 +216,18 @@ def _fork(work: Callable[[str], None], name: str) -> int:
     pid = os.fork()
     if pid:
         return pid
+    os.setsid()  # what it starts is killed with it
     _die_with_parent()
     try:
         connection.settings_dict["USER"] = "spellmark_app"
         work(name)
     finally:
         os._exit(0)
+
+
+def _end(pid: int, how: signal.Signals) -> None:
+    os.killpg(pid, how)
+    os.waitpid(pid, 0)
 
 
 def _start_witness() -> int:
@@ -249,6 +322,8 @@ def _judge() -> dict[str, object]:
     ]
     indexes = list(Entry.objects.order_by("index").values_list("index", flat=True))
     acknowledged = ACKNOWLEDGED.read_bytes().split(b"\n")[:-1]
+    told = set(TOLD.read_text().split())
+    registered, logged = _commitments(bodies)
     root = bytes(Checkpoint.objects.order_by("-size")[0].root)
     signed = {tuple(line.split()) for line in SIGNED.read_text().splitlines()}
     contradicted = []
@@ -266,11 +341,23 @@ def _judge() -> dict[str, object]:
         "compared": len(audit.compared),
         "gaps": indexes != list(range(len(indexes))),
         "twice": len(bodies) - len(set(bodies)),
-        "lost": len(set(acknowledged) - set(bodies)),
+        "lost": len(set(acknowledged) - set(bodies)) + len(told - logged),
+        "told": len(told),
+        "half_written": len(registered ^ logged),
         "contradicted": contradicted,
         "unwitnessed": sum(
             len(notes.parse(bytes(row.note)).signatures) < 3 for row in Checkpoint.objects.all()
         ),
+    }
+
+
+def _commitments(bodies: list[bytes]) -> tuple[set[str], set[str]]:
+    """The digests of all commitments, and of those whose certificate is in the log."""
+    leaves = {merkle.leaf_hash(body) for body in bodies}
+    certificates = {row.id: bytes(row.leaf_hash) for row in Certificate.objects.all()}
+    rows = Commitment.objects.values_list("digest", "certificate_id")
+    return {digest for digest, _ in rows}, {
+        digest for digest, number in rows if certificates.get(number) in leaves
     }
 
 
