@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from django.core.files.storage import FileSystemStorage
+from moto.server import ThreadedMotoServer
 
 from config.management.commands import sequencer
 from ledger import tiles as ledger_tiles
@@ -221,6 +224,40 @@ def test_any_storage_of_django_serves(log, settings, tmp_path):
     _grow(1, start=SIZE)
     tiles_export()
     assert exported_size(tile_store()) == SIZE + 1
+
+
+@pytest.fixture
+def bucket() -> Iterator[tuple[str, dict[str, str]]]:
+    """Where a bucket of an S3 server is read by everybody, and what it takes to write there."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    options = {
+        "bucket_name": "log", "endpoint_url": address, "access_key": "key",
+        "secret_key": "secret", "region_name": "us-east-1", "default_acl": "public-read",
+    }  # fmt: skip
+    httpx.put(f"{address}/log").raise_for_status()
+    yield f"{address}/log", options
+    server.stop()
+
+
+@pytest.mark.peer
+def test_a_bucket_serves_what_was_written_out(log, settings, bucket):
+    address, options = bucket
+    settings.LOG_TILES = json.dumps(
+        {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+    )
+
+    def read(path: str) -> bytes:
+        return httpx.get(f"{address}/{path}").raise_for_status().content
+
+    assert tiles_export() == 7
+    _check(read, log)
+    more = _grow(10, start=SIZE)
+    # The last tile of hashes and the last bundle of entries.
+    assert tiles_export() == 2
+    _check(read, log + more)
+    assert tiles_export() == 0
 
 
 @pytest.mark.parametrize("value", ["{", '{"BACKEND": "no.such.Storage"}', '{"OPTIONS": {}}'])
