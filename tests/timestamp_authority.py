@@ -4,8 +4,13 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 _CONFIGURATION = """
 [tsa]
@@ -70,6 +75,27 @@ class TimestampAuthority:
             "ts", "-reply", "-config", "ts.cnf", "-queryfile", "request.tsq", "-out", "reply.tsr"
         )
         return (self.folder / "reply.tsr").read_bytes()
+
+    def certify(self, until: datetime) -> None:
+        """Give it another certificate of the same key, over at that time."""
+        root, own = (
+            x509.load_pem_x509_certificate((self.folder / f"{part}.pem").read_bytes())
+            for part in ("root", "tsa")
+        )
+        signer = load_pem_private_key((self.folder / "root.key").read_bytes(), None)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(own.subject)
+            .issuer_name(root.subject)
+            .public_key(own.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(until - timedelta(days=1))
+            .not_valid_after(until)
+        )
+        for extension in own.extensions:
+            builder = builder.add_extension(extension.value, extension.critical)
+        made = builder.sign(signer, SHA256())
+        (self.folder / "tsa.pem").write_bytes(made.public_bytes(Encoding.PEM))
 
     def accepts(self, data: bytes, response: bytes) -> bool:
         """What `openssl ts -verify` says of a response for these bytes."""

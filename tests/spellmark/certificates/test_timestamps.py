@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -91,6 +92,20 @@ def test_a_key_that_was_over_when_the_authority_saw_the_signature_is_refused(bob
     check = check_of(over, stamped)
     assert check.passed is False
     assert "when its key was not valid" in check.detail
+
+
+def test_a_timestamp_outlives_its_authority_s_certificate(tmp_path):
+    need("openssl")
+    dora = TimestampAuthority(tmp_path / "dora", "Dora")
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3)
+    dora.certify(until)
+    early = dora.respond(timestamps.request(ENVELOPE.signature))
+    time.sleep((until - datetime.now(UTC)).total_seconds() + 1.1)
+    late = dora.respond(timestamps.request(ENVELOPE.signature))
+    assert not dora.accepts(ENVELOPE.signature, early)  # it goes by the time of today
+    assert timestamps.decode(early) <= until < timestamps.decode(late)
+    assert check_of(trusting(dora), early).passed
+    assert not check_of(trusting(dora), late).passed
 
 
 def test_a_certificate_that_says_it_was_made_later_is_refused(bob):
