@@ -214,9 +214,11 @@ def _through_trouble(work: Callable[..., int | None], **arguments: object) -> in
 def _fork(work: Callable[[str], None], name: str) -> int:
     """A process that works as the runtime role until it is killed."""
     pid = os.fork()
+    # A group of its own: what it starts is killed with it. Whoever comes first makes the group.
+    with contextlib.suppress(PermissionError):
+        os.setpgid(pid, pid)
     if pid:
         return pid
-    os.setsid()  # what it starts is killed with it
     _die_with_parent()
     try:
         connection.settings_dict["USER"] = "spellmark_app"
