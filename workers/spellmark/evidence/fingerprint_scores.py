@@ -60,7 +60,11 @@ def label_row(label: int, classes: int) -> list[float]:
 
 def _relations(rows: Sequence[Row], kernel: str) -> Iterator[float]:
     """The kernel of all pairs of rows, one after the other."""
-    return map(_OF_DISTANCE[kernel], starmap(math.dist, combinations(_units(rows), 2)))
+    distances = starmap(math.dist, combinations(_units(rows), 2))
+    if kernel == RBF:
+        return (math.exp(-value * value) for value in distances)
+    # (1 - cos) / 2 of rows of length one.
+    return (value * value / 4 for value in distances)
 
 
 def _units(rows: Sequence[Row]) -> Iterator[tuple[float, ...]]:
@@ -68,15 +72,3 @@ def _units(rows: Sequence[Row]) -> Iterator[tuple[float, ...]]:
     for row in rows:
         length = math.hypot(*row) or 1.0
         yield tuple(value / length for value in row)
-
-
-def _cosine(distance: float) -> float:
-    # (1 - cos) / 2 of rows of length one.
-    return distance * distance / 4
-
-
-def _rbf(distance: float) -> float:
-    return math.exp(-distance * distance)
-
-
-_OF_DISTANCE = {COSINE: _cosine, RBF: _rbf}

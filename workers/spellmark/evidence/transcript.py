@@ -94,10 +94,9 @@ def complete_answers(
             answers[exchange.probe].update(enumerate(exchange.labels, exchange.first_slot))
     wanted = set(range(slots))
     complete = [probe for probe in labels if answers[probe].keys() == wanted]
-    return (
-        [labels[probe] for probe in complete],
-        [[answers[probe][slot] for probe in complete] for slot in range(slots)],
-    )
+    rows = [map(answers[probe].__getitem__, range(slots)) for probe in complete]
+    by_slot = [list(column) for column in zip(*rows, strict=True)]
+    return [labels[probe] for probe in complete], by_slot or [[] for _ in range(slots)]
 
 
 def count_queries(exchanges: Iterable[Exchange]) -> int:
