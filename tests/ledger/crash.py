@@ -345,7 +345,7 @@ def _judge() -> dict[str, object]:
         "twice": len(bodies) - len(set(bodies)),
         "lost": len(set(acknowledged) - set(bodies)) + len(told - logged),
         "told": len(told),
-        "half_written": len(registered ^ logged),
+        "half_written": len(registered - logged),
         "contradicted": contradicted,
         "unwitnessed": sum(
             len(notes.parse(bytes(row.note)).signatures) < 3 for row in Checkpoint.objects.all()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, starmap
 from operator import eq
 
 from spellmark.errors import SpellmarkError
@@ -175,10 +175,11 @@ def _hits(labels: Sequence[int], answers: Sequence[int], permutation: Sequence[i
     of the answers under it for every slot: if the suspect never depended on the key, all slots'
     statistics are exchangeable, the true one's included.
     """
-    plain: int = sum(map(eq, answers, labels))
+    plain: int = sum(starmap(eq, zip(answers, labels, strict=True)))
     if permutation is None:
         return plain
-    keyed: int = sum(map(eq, answers, map(permutation.__getitem__, labels)))
+    encoded = map(permutation.__getitem__, labels)
+    keyed: int = sum(starmap(eq, zip(answers, encoded, strict=True)))
     return max(plain, keyed)
 
 
