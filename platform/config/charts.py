@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 class Tick(NamedTuple):
     """A place on an axis, and what stands there."""
@@ -28,3 +30,8 @@ def round_numbers(most: int, *, steps: int) -> list[int]:
             if most // step <= steps:
                 return list(range(0, most + 1, step))
         power *= 10
+
+
+def power_of_ten(exponent: int) -> str:
+    """A power of ten as it is printed, such as 10¹²."""
+    return f"10{str(exponent).translate(_RAISED)}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
-from config.charts import Bar, Tick, round_numbers
+from config.charts import Bar, Tick, power_of_ten, round_numbers
 from spellmark.evidence.decision import KEYED_LABELS, RANDOM_KEY_TEST
 from spellmark.evidence.fingerprint_rule import RANKED
 from spellmark.evidence.mark_rule import DYNAMIC, MarkRule
@@ -259,7 +259,7 @@ def pool_plot_text(run: Run) -> str:
 
 def _in_words(decades: float) -> str:
     """A power of ten as people read it."""
-    return f"{10**decades:,.0f}" if decades < 9.5 else f"10^{decades:.0f}"
+    return f"{10**decades:,.0f}" if decades < 9.5 else power_of_ten(round(decades))
 
 
 def chance_level(run: Run) -> float | None:

@@ -4,12 +4,12 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from config.charts import power_of_ten
 from spellmark.model_files.text import shown
 
 NONE = "–"
 _LONGEST_LINE = 500
 _SMALLEST_IN_WORDS = 1e-9
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def share(value: float | None) -> str:
@@ -32,7 +32,7 @@ def odds(value: float) -> str:
 
 def _power(value: float) -> str:
     digits, exponent = f"{value:.2e}".split("e")
-    return f"{digits.rstrip('0').rstrip('.')} × 10{str(int(exponent)).translate(_RAISED)}"
+    return f"{digits.rstrip('0').rstrip('.')} × {power_of_ten(int(exponent))}"
 
 
 def percent(value: float) -> str:
