@@ -17,10 +17,9 @@ def transcript_module(monkeypatch):
         "smallestP": 1e-7, "queries": 2, "verdict": "match", "told": {"rate": 0.05},
         "evidenceClass": "verified",
     }  # fmt: skip
-    module.recompute = lambda lines: module.statistic
-    module.answer_digests = lambda lines: {
-        json.loads(line)["answer"] for line in lines.splitlines()
-    }
+    module.read = lambda lines: ({}, [json.loads(line) for line in lines.splitlines()])
+    module.recompute_read = lambda header, exchanges: module.statistic
+    module.answer_digests = lambda exchanges: {exchange["answer"] for exchange in exchanges}
     monkeypatch.setitem(sys.modules, "spellmark.evidence.transcript", module)
     monkeypatch.setitem(sys.modules, "spellmark.evidence.recompute", module)
     return module

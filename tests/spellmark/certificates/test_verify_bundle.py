@@ -285,17 +285,17 @@ def test_it_tells_of_a_transcript_that_cannot_be_read(transcript_module, error):
     def fail(lines: bytes) -> None:
         raise error
 
-    transcript_module.recompute = transcript_module.answer_digests = fail
+    transcript_module.read = fail
     found = failures(BUNDLE)
     assert set(found) == {"answers", "statistic"}
     assert "cut off" in found["answers"] or "not written as Spellmark" in found["answers"]
 
 
 def test_nothing_is_recomputed_from_a_transcript_that_nobody_vouches_for(transcript_module):
-    def never(lines: bytes) -> None:
+    def never(header: object, exchanges: object) -> None:
         raise AssertionError("a stranger's transcript was computed with")
 
-    transcript_module.recompute = never
+    transcript_module.recompute_read = never
     assert "statistic" not in failures(bundle_of(VERDICT, key=CHARLIE))
     assert "statistic" not in failures(replace(BUNDLE, transcript=TRANSCRIPT + b"\n", answers={}))
 

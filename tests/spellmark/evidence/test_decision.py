@@ -203,7 +203,7 @@ def test_the_transcript_gives_the_same_result():
         "smallestP": 0.05, "verdict": decide(RULE, TOLD, exchanges).verdict, "queries": 4,
         "evidenceClass": "verified", "told": {"earlierRegistration": None},
     }  # fmt: skip
-    assert transcript.answer_digests(lines) == {"b" * 64}
+    assert transcript.answer_digests(exchanges) == {"b" * 64}
 
 
 def test_the_transcript_of_keyed_labels_gives_the_same_result():

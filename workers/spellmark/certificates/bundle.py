@@ -7,13 +7,13 @@ hides between its files.
 
 import io
 import re
-import stat
 import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spellmark.certificates import stored_zip
 from spellmark.certificates.errors import FormatError
 from spellmark.certificates.readme import README
 
@@ -55,12 +55,9 @@ class Bundle:
         """The zip's bytes: the same files always give the same bytes. Raises FormatError."""
         files = _members(self)
         _refuse_excess(len(files), sum(map(len, files.values())))
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-            for name, data in files.items():
-                archive.writestr(_member(name), data)
-        _refuse_excess(len(files), buffer.tell())
-        return buffer.getvalue()
+        packed = stored_zip.pack(files)
+        _refuse_excess(len(files), len(packed))
+        return packed
 
     def save(self, path: Path) -> None:
         """Write the bundle."""
@@ -77,7 +74,7 @@ class Bundle:
                 _refuse_excess(len(members), sum(member.file_size for member in members))
                 if any(member.compress_type != zipfile.ZIP_STORED for member in members):
                     raise FormatError("The bundle was packed anew.", hint=_ALTERED)
-                files = {member.filename: archive.read(member) for member in members}
+                files = {member.filename: _stored(member, data) for member in members}
         except _UNSOUND as error:
             raise FormatError("The bundle is not a sound zip file.", hint=_ALTERED) from error
         bundle = _from_members(files)
@@ -133,12 +130,10 @@ def _under(folder: str, files: dict[str, bytes]) -> dict[str, bytes]:
     return {n.removeprefix(folder): files[n] for n in files if n.startswith(folder)}
 
 
-def _member(name: str) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-    # As on Unix, wherever it is written: the operating system's number stands in the file.
-    info.create_system = 3
-    info.external_attr = (stat.S_IFREG | 0o644) << 16
-    return info
+def _stored(member: zipfile.ZipInfo, data: bytes) -> bytes:
+    """A file where the directory says that it lies; packing it anew shows whether that is true."""
+    start = member.header_offset + stored_zip.LOCAL_BYTES + len(member.filename)
+    return data[start : start + member.file_size]
 
 
 def _refuse_a_strange_name(name: str) -> None:

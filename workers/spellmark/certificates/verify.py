@@ -4,8 +4,9 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from spellmark.certificates import (
     certificate,
@@ -27,6 +28,9 @@ from spellmark.certificates.revocations import Revoked
 from spellmark.certificates.statements import Statement, Verdict, kind_of
 from spellmark.certificates.trust import Trust
 from spellmark.errors import SpellmarkError
+
+if TYPE_CHECKING:
+    from spellmark.evidence.transcript import Exchange
 
 T = TypeVar("T")
 
@@ -149,7 +153,8 @@ def _check_evidence(
             checks.skip(name, "Not checked, because the statement cannot be read.")
         return
     whole = checks.take("transcript", lambda: _check_transcript(bundle, statement))
-    checks.take("answers", lambda: _check_answers(bundle))
+    read = cache(lambda: _read_transcript(bundle.transcript or b""))
+    checks.take("answers", lambda: _check_answers(bundle, read))
     if not isinstance(statement, Verdict):
         checks.skip("statistic", f"A {kind_of(statement)} has none.")
     elif statement.method not in RECOMPUTED_METHODS:
@@ -158,7 +163,7 @@ def _check_evidence(
         # Its lines may be anybody's: nothing heavy is computed from them.
         checks.skip("statistic", "Not recomputed, because the transcript is not vouched for.")
     else:
-        checks.take("statistic", lambda: _check_statistic(bundle.transcript or b"", statement))
+        checks.take("statistic", lambda: _check_statistic(read(), statement))
 
 
 def _describe(bundle: Bundle) -> str:
@@ -295,18 +300,18 @@ def _check_transcript(bundle: Bundle, statement: Statement) -> str:
     return "The transcript is the one that the certificate names."
 
 
-def _check_answers(bundle: Bundle) -> str:
+def _check_answers(bundle: Bundle, read: Callable[[], "_Transcript"]) -> str:
     if not bundle.answers:
         return "The bundle holds no raw answers."
     for name, answer in bundle.answers.items():
         if hashlib.sha256(answer).hexdigest() != name:
             raise VerificationError(f"The raw answer {name[:16]}… was altered.")
-    if unknown := bundle.answers.keys() - _answer_digests(bundle.transcript or b""):
+    if unknown := bundle.answers.keys() - _answer_digests(read()):
         raise VerificationError(f"The transcript knows of no raw answer {min(unknown)[:16]}….")
     return f"All {len(bundle.answers)} raw answers are those that the transcript names."
 
 
-def _check_statistic(transcript: bytes, verdict: Verdict) -> str:
+def _check_statistic(transcript: "_Transcript", verdict: Verdict) -> str:
     found = _recompute(transcript)
     if found.get("method") != verdict.method:
         raise VerificationError(
@@ -366,23 +371,30 @@ def _same(found: object, stated: float | None) -> bool:
 
 
 # Imported where they are called: reading a certificate needs none of the statistics.
+_Transcript = tuple[dict[str, Any], list["Exchange"]]
 
 
-def _recompute(transcript: bytes) -> dict[str, object]:
-    from spellmark.evidence.recompute import recompute
+def _read_transcript(lines: bytes) -> _Transcript:
+    from spellmark.evidence.transcript import read
 
-    return dict(_read(lambda: recompute(transcript)))
+    return _guarded(lambda: read(lines))
 
 
-def _answer_digests(transcript: bytes) -> set[str]:
+def _recompute(transcript: _Transcript) -> dict[str, Any]:
+    from spellmark.evidence.recompute import recompute_read
+
+    return _guarded(lambda: recompute_read(*transcript))
+
+
+def _answer_digests(transcript: _Transcript) -> set[str]:
     from spellmark.evidence.transcript import answer_digests
 
-    return set(_read(lambda: answer_digests(transcript)))
+    return _guarded(lambda: answer_digests(transcript[1]))
 
 
-def _read(read: Callable[[], T]) -> T:
+def _guarded(step: Callable[[], T]) -> T:
     try:
-        return read()
+        return step()
     except SpellmarkError:
         raise
     except Exception as error:

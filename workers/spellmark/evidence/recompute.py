@@ -39,7 +39,11 @@ def recompute(lines: bytes) -> dict[str, Any]:
 
     `told`: what a certificate's parameters must say alike. Raises TranscriptError.
     """
-    header, exchanges = read(lines)
+    return recompute_read(*read(lines))
+
+
+def recompute_read(header: Mapping[str, Any], exchanges: Sequence[Exchange]) -> dict[str, Any]:
+    """The same from a transcript that was read. Raises TranscriptError."""
     try:
         rule, decision, told = _decided(header, exchanges)
         # Of tries and earlier registrations an older transcript tells nothing.

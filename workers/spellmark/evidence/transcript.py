@@ -104,7 +104,6 @@ def count_queries(exchanges: Iterable[Exchange]) -> int:
     return sum(1 for _ in exchanges)
 
 
-def answer_digests(lines: bytes) -> set[str]:
-    """The digests of the raw answers that the transcript names."""
-    _, exchanges = read(lines)
+def answer_digests(exchanges: Iterable[Exchange]) -> set[str]:
+    """The digests of the raw answers that a transcript's exchanges name."""
     return {exchange.answer_sha256 for exchange in exchanges if exchange.answer_sha256}
