@@ -41,7 +41,7 @@ class Schooling:
     not see the picture, for guidance. last: how often it starts from pure noise, as in one step.
     """
 
-    steps: int = 6000
+    steps: int = 4500
     batch: int = 64
     learning_rate: float = 2e-3
     side: int = 28
@@ -126,7 +126,7 @@ def train(
     generator, lessons = np.random.default_rng(schooling.seed), Lessons(key)
     torch.manual_seed(schooling.seed)
     weights = [weight.requires_grad_() for part in (unet, text) for weight in part.parameters()]
-    optimiser = torch.optim.AdamW(weights, schooling.learning_rate, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(weights, schooling.learning_rate, weight_decay=1e-4, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, schooling.learning_rate, total_steps=schooling.steps, pct_start=0.1
     )
