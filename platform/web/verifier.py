@@ -11,8 +11,14 @@ from django.views.decorators.http import require_safe
 from web.uploads import download
 
 # In the order in which they build on each other.
-SCRIPTS = ("bytes", "fields", "zip", "log", "policy", "documents", "checks", "page")
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
+SCRIPTS = (
+    "bytes", "fields", "zip", "log", "policy", "der", "x509", "timestamps", "documents",
+    "evidence/numbers", "evidence/secrets", "evidence/transcript", "evidence/answers",
+    "evidence/proportions", "evidence/pool", "evidence/locks", "evidence/signs", "evidence/marks",
+    "evidence/trigger_rule", "evidence/triggers", "evidence/ranked_rule", "evidence/fingerprints",
+    "evidence/features", "evidence/statistic", "checks", "page",
+)  # fmt: skip
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\.{1,2}/[a-z0-9_/]+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 
 

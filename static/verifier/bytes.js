@@ -19,6 +19,11 @@ export const encode = (text) => new TextEncoder().encode(text);
 
 export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
+export function fromHex(text, what) {
+  if (typeof text !== "string" || !/^([0-9a-f]{2})*$/.test(text)) refuse(`${what} is not hex.`);
+  return Uint8Array.from(text.match(/../g) ?? [], (byte) => parseInt(byte, 16));
+}
+
 export async function sha256(bytes) {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 }
@@ -60,6 +65,13 @@ export function fromTime(text, what) {
     refuse(`${what} is not a time such as 2026-01-31T12:00:00Z.`);
   }
   return BigInt(milliseconds) * 1000n + BigInt((found[2] ?? "").padEnd(6, "0"));
+}
+
+// The time of so many microseconds since 1970, as fromTime takes it.
+export function toTime(microseconds) {
+  const parts = [microseconds / 1_000_000n, microseconds % 1_000_000n];
+  const seconds = new Date(Number(parts[0]) * 1000).toISOString().slice(0, 19);
+  return parts[1] ? `${seconds}.${String(parts[1]).padStart(6, "0")}Z` : `${seconds}Z`;
 }
 
 const STRING = /"[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u0000-\u001f]*)*"/y;

@@ -6,6 +6,7 @@ import {
 } from "./bytes.js";
 import { Fields } from "./fields.js";
 import { fromVkey } from "./log.js";
+import { readAuthority } from "./timestamps.js";
 
 const MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";
@@ -49,23 +50,22 @@ async function certificateOf(value) {
   const pae = concat(encode(`DSSEv1 28 ${PAYLOAD_TYPE} ${payload.length} `), payload);
   const digest = hex(await sha256(pae));
   const entry = encode(`{"kind":"certificate/v1","sha256":"${digest}"}`);
-  return { payload, keyid, signature, pae, digest, entry, timestamps: countTimestamps(material) };
+  return { payload, keyid, signature, pae, digest, entry, timestamps: readStamps(material) };
 }
 
-function countTimestamps(material) {
-  if (!material.has("timestampVerificationData")) return 0;
+function readStamps(material) {
+  if (!material.has("timestampVerificationData")) return [];
   const data = material.inner("timestampVerificationData", "The certificate's timestamps");
   data.only(["rfc3161Timestamps"]);
-  const found = data.array("rfc3161Timestamps");
-  for (const value of found) {
+  const found = data.array("rfc3161Timestamps").map((value) => {
     const stamp = new Fields(value, "A timestamp of the certificate");
     stamp.only(["signedTimestamp"]);
-    fromBase64(stamp.text("signedTimestamp"), "A timestamp of the certificate");
-  }
+    return fromBase64(stamp.text("signedTimestamp"), "A timestamp of the certificate");
+  });
   if (found.length < 1 || found.length > MAX_TIMESTAMPS) {
     refuse(`A certificate has from 1 to ${MAX_TIMESTAMPS} timestamps, or no list.`);
   }
-  return found.length;
+  return found;
 }
 
 export async function readStatement(payload) {
@@ -197,7 +197,8 @@ export async function readTrust(bytes) {
     }
     logs.push({ origin: log.text("origin"), ...key, until: endOf(log) });
   }
-  return { keys, logs, hasAuthorities: fields.has("timestampAuthorities") };
+  const pems = fields.has("timestampAuthorities") ? fields.texts("timestampAuthorities") : [];
+  return { keys, logs, authorities: pems.map(readAuthority) };
 }
 
 // With a beginning an end has to be written, were it as null.

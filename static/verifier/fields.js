@@ -43,6 +43,12 @@ export class Fields {
     return this.take(name, "a whole number from 0", (v) => Number.isInteger(v) && v >= 0);
   }
 
+  // What lists are made of this long.
+  few(name) {
+    const isFew = (value) => Number.isInteger(value) && value >= 0 && value <= 1_000_000;
+    return this.take(name, "a whole number from 0 to 1,000,000", isFew);
+  }
+
   number(name) {
     return this.take(name, "a number", (value) => typeof value === "number");
   }
@@ -70,6 +76,11 @@ export class Fields {
   texts(name) {
     const isText = (value) => typeof value === "string";
     return this.take(name, "a list of texts", (v) => Array.isArray(v) && v.every(isText));
+  }
+
+  numbers(name, isSound = () => true) {
+    const isNumber = (value) => typeof value === "number" && isSound(value);
+    return this.take(name, "a list of numbers", (v) => Array.isArray(v) && v.every(isNumber));
   }
 
   object(name) {

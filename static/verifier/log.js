@@ -8,7 +8,7 @@ const MAX_NOTE_BYTES = 1_000_000;
 const MAX_SIGNATURES = 100;
 const ED25519 = 1;
 // How far two clocks may disagree, in microseconds.
-const CLOCK_SKEW = 300_000_000n;
+export const CLOCK_SKEW = 300_000_000n;
 // By the type: Ed25519 of a log, Ed25519 of a witness, ML-DSA-44 of either.
 const KEY_BYTES = { 1: 32, 4: 32, 6: 1312 };
 
@@ -121,7 +121,7 @@ function signatureLine(line) {
 }
 
 // RFC 9162, section 2.1.3.2.
-async function checkInclusion(leaf, { index, hashes }, { size, root }) {
+export async function checkInclusion(leaf, { index, hashes }, { size, root }) {
   if (index >= size) refuse(`Entry ${index} does not exist in a log of ${size} entries.`);
   let position = index;
   let last = size - 1n;
@@ -146,4 +146,4 @@ async function checkInclusion(leaf, { index, hashes }, { size, root }) {
   }
 }
 
-const nodeHash = (prefix, ...parts) => sha256(concat(Uint8Array.from(prefix), ...parts));
+export const nodeHash = (prefix, ...parts) => sha256(concat(Uint8Array.from(prefix), ...parts));

@@ -31,7 +31,7 @@ export async function show(place, zip, trust, revocations = null, policy = null)
   const failed = report.checks.filter((check) => check.passed === false).map((check) => check.name);
   output.className = report.passed ? "notice good" : "notice bad";
   output.textContent = report.passed
-    ? "Accepted: every check that a browser can take has passed."
+    ? "Accepted: every check that could be taken has passed."
     : `Refused: do not rely on this bundle. It fails at: ${failed.join(", ") || "what was not checked"}.`;
   output.dataset.passed = String(report.passed);
 }

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from django.test import Client
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from spellmark.certificates import certificate, keys, revocations
 from spellmark.certificates.bundle import Bundle
@@ -16,8 +15,8 @@ from spellmark.certificates.encoding import to_json
 from spellmark.certificates.errors import FormatError
 from spellmark.certificates.policy import Policy, PolicyLog
 from spellmark.certificates.timestamps import CLOCK_SKEW
-from spellmark.certificates.trust import LogKey, Trust
-from spellmark.certificates.verify import verify_bundle
+from spellmark.certificates.trust import LogKey
+from tests.browser.verifier_page import agree, changed, emptied, own_session, told_by_page, verifier
 from tests.spellmark.certificates.certificate_samples import (
     ANSWERS,
     CHARLIE,
@@ -39,70 +38,9 @@ from tests.spellmark.certificates.test_revocations import REVOCATION
 from tests.spellmark.certificates.test_schemas import SUCCESSION
 from tests.spellmark.certificates.test_verify_transcript import real_bundle
 
+__all__ = ["emptied", "own_session", "verifier"]
+
 pytestmark = pytest.mark.browser
-
-# What a browser leaves to the command; it must never say that such a check passed.
-LEFT = {"statistic", "timestamp"}
-
-
-@pytest.fixture
-def emptied() -> None:
-    """No server and no database: the page is one file."""
-
-
-@pytest.fixture(scope="module")
-def own_session() -> None:
-    """Likewise."""
-
-
-@pytest.fixture
-def verifier(page: Page, tmp_path) -> Page:
-    """The saved page, with no network behind it."""
-    saved = Client().get("/verifier/file")
-    (tmp_path / "verifier.html").write_bytes(saved.content)
-    page.context.set_offline(True)
-    page.goto((tmp_path / "verifier.html").as_uri())
-    TRUST.save(tmp_path / "trust.json")
-    return page
-
-
-def told_by_page(page: Page, folder, data: bytes, *more: str) -> tuple[bool, dict]:
-    (folder / "bundle.zip").write_bytes(data)
-    page.evaluate("document.querySelector('[data-verdict]').removeAttribute('data-passed')")
-    names = ["trust.json", *more, "bundle.zip"]
-    page.set_input_files("input[type=file]", [folder / name for name in names])
-    verdict = page.locator("[data-verdict]")
-    page.wait_for_selector("[data-verdict][data-passed]")
-    rows = page.locator("[data-check]").evaluate_all(
-        "rows => rows.map(row => [row.dataset.check, JSON.parse(row.dataset.passed)])"
-    )
-    return verdict.get_attribute("data-passed") == "true", dict(rows)
-
-
-def agree(
-    page: Page, folder, data: bytes, revoked=None, policy=None, trust: Trust = TRUST
-) -> set[str]:
-    """What failed, by the page, after it said the same as the command."""
-    more = ["revocations.json"] if revoked else []
-    if policy:
-        (folder / "policy.txt").write_bytes(policy.dumps())
-        more.append("policy.txt")
-    trust.save(folder / "trust.json")
-    passed, found = told_by_page(page, folder, data, *more)
-    report = verify_bundle(folder / "bundle.zip", trust, revoked, policy)
-    expected = {check.name: check.passed for check in report.checks}
-    for name in LEFT & expected.keys():
-        assert found.pop(name) is None
-        expected.pop(name)
-    assert found == expected
-    assert passed == report.passed
-    return {name for name, one in found.items() if one is False}
-
-
-def changed(data: bytes, place: int) -> bytes:
-    altered = bytearray(data)
-    altered[place] ^= 1
-    return bytes(altered)
 
 
 def test_true_bundles_are_accepted(verifier, tmp_path):

@@ -25,8 +25,8 @@ there is one: then add
 
     --revocations revocations.json --policy policy.txt
 
-The page /verifier of the registry checks the same in a browser, all but the p-value and the
-timestamp. It can be saved, and works without a network.
+The page /verifier of the registry checks the same in a browser. It can be saved, and works without
+a network.
 
 
 2. WITH OPENSSL
