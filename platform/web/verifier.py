@@ -14,7 +14,8 @@ from web.uploads import download
 SCRIPTS = (
     "bytes", "fields", "zip", "log", "policy", "der", "x509", "timestamps", "documents",
     "evidence/numbers", "evidence/secrets", "evidence/transcript", "evidence/answers",
-    "evidence/proportions", "evidence/pool", "evidence/locks", "evidence/signs", "evidence/marks",
+    "evidence/proportions", "evidence/pool", "evidence/locks", "evidence/signs",
+    "evidence/mark_evidence", "evidence/marks",
     "evidence/trigger_rule", "evidence/triggers", "evidence/ranked_rule", "evidence/fingerprints",
     "evidence/features", "evidence/statistic", "checks", "page",
 )  # fmt: skip

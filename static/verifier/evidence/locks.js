@@ -3,7 +3,7 @@
 
 import { fromHex, refuse } from "../bytes.js";
 import { Fields } from "../fields.js";
-import { bitLength, permutations, range, ratio } from "./numbers.js";
+import { permutations, range, ratio } from "./numbers.js";
 import { permutation, subkey, uniform } from "./secrets.js";
 import { completeAnswers } from "./transcript.js";
 
@@ -13,6 +13,7 @@ export const LOCK_METHODS = [KEYED_LABELS, RANDOM_KEY_TEST];
 
 const MOST_CLASSES = 12;
 const SMALLEST_STATED = 1e-300;
+const MOST_DIGITS = 2 ** 18;
 const NO_BINDING = new Uint8Array();
 
 export async function replayLock(header, exchanges) {
@@ -26,8 +27,9 @@ export async function replayLock(header, exchanges) {
   const seen = new Set(exchanges.flatMap((one) => one.labels));
   const isShort = labels.length < rule.minimumProbes || seen.size < 2;
   const verdict = isShort ? "inconclusive" : pValue <= rule.alpha ? "match" : "no match";
-  const { method, alpha, smallestP } = rule;
-  return { method, evidenceClass: "verified", statistic, pValue, alpha, smallestP, verdict, told: {} };
+  const { method, alpha, smallestP, queryCap } = rule;
+  const figures = { statistic, pValue, alpha, smallestP, queryCap };
+  return { method, evidenceClass: "verified", ...figures, verdict, told: {} };
 }
 
 function lockRule(header) {
@@ -39,7 +41,7 @@ function lockRule(header) {
   const alpha = fields.probability("alpha");
   const [probes, minimumProbes, classes] = ["probes", "minimum_probes", "classes"].map((name) =>
     fields.few(name));
-  fields.few("query_cap");
+  const queryCap = fields.few("query_cap");
   const subkeys = fields.has("subkeys") ? fields.few("subkeys") : 1;
   const decoys = fields.has("decoys") ? fields.few("decoys") : 0;
   const smallestP = method === KEYED_LABELS
@@ -48,7 +50,7 @@ function lockRule(header) {
   const isSound = minimumProbes > 0 && minimumProbes <= probes && alpha > 0 && alpha <= 0.05 &&
     smallestP <= alpha;
   if (!isSound) refuse("No run under its rule could end in a match.");
-  return { method, alpha, minimumProbes, decoys, slots: subkeys + decoys, smallestP };
+  return { method, alpha, queryCap, minimumProbes, decoys, slots: subkeys + decoys, smallestP };
 }
 
 function smallestOfLabels(classes, probes, subkeys) {
@@ -86,7 +88,7 @@ function keyedLabelTest(labels, answers, keys) {
 // How many injections of the probes' classes into all classes give 0, 1, 2, … hits.
 function waysToHit(labels, answers, classes) {
   const seen = [...new Set(labels)].sort((a, b) => a - b);
-  const bits = bitLength(permutations(classes, seen.length));
+  const digits = digitsFor(permutations(classes, seen.length));
   // By the answer, how often each class was given it.
   const columns = new Map();
   for (const [probe, answer] of answers.entries()) {
@@ -102,32 +104,47 @@ function waysToHit(labels, answers, classes) {
     for (const [row, count] of column) {
       for (const [chosen, value] of sets) {
         if (chosen & row) continue;
-        const term = (value << BigInt(count * bits)) - value;
+        const term = (value << BigInt(4 * count * digits)) - value;
         grown.set(chosen | row, (grown.get(chosen | row) ?? 0n) + term);
       }
     }
     sets = grown;
   }
-  let packed = 0n;
+  let whole = 0n;
   for (const [chosen, value] of sets) {
     const size = range(seen.length).filter((place) => chosen & (1 << place)).length;
-    packed += value * permutations(classes - size, seen.length - size);
+    whole += value * permutations(classes - size, seen.length - size);
   }
-  return unpacked(packed, bits);
+  return unpacked(whole, digits);
 }
 
+// The coefficients of a product, a block of either at a time: Firefox holds whole numbers of
+// 2 ** 20 bits at the most.
 function product(left, right) {
-  const bits = bitLength(sumOf(left) * sumOf(right));
-  return unpacked(packed(left, bits) * packed(right, bits), bits);
+  const digits = digitsFor(sumOf(left) * sumOf(right));
+  const size = Math.max(1, Math.floor(MOST_DIGITS / 2 / digits));
+  const found = Array(left.length + right.length - 1).fill(0n);
+  for (let a = 0; a < left.length; a += size) {
+    const one = packed(left.slice(a, a + size), digits);
+    for (let b = 0; b < right.length; b += size) {
+      const both = one * packed(right.slice(b, b + size), digits);
+      for (const [place, value] of unpacked(both, digits).entries()) found[a + b + place] += value;
+    }
+  }
+  return found;
 }
 
-const packed = (coefficients, bits) =>
-  coefficients.reduce((sum, value, place) => sum + (value << BigInt(place * bits)), 0n);
+// In hexadecimal, where a number is cut in time that grows with its length alone.
+const digitsFor = (most) => most.toString(16).length;
 
-function unpacked(value, bits) {
+const packed = (coefficients, digits) =>
+  BigInt(`0x${coefficients.map((n) => n.toString(16).padStart(digits, "0")).reverse().join("")}`);
+
+function unpacked(value, digits) {
+  const text = value.toString(16);
   const coefficients = [];
-  for (let left = value; left; left >>= BigInt(bits)) {
-    coefficients.push(BigInt.asUintN(bits, left));
+  for (let end = text.length; end > 0; end -= digits) {
+    coefficients.push(BigInt(`0x${text.slice(Math.max(0, end - digits), end)}`));
   }
   return coefficients;
 }
@@ -152,7 +169,8 @@ async function randomKeyTest(rule, seed, keys, labels, answers) {
 
 // Answers that a slot's key explains: by its own labels, or by the plain ones.
 function explained(labels, answers, key) {
-  const agreeing = (expected) => answers.filter((answer, probe) => answer === expected(probe)).length;
+  const agreeing = (expected) =>
+    answers.filter((answer, probe) => answer === expected(probe)).length;
   const plain = agreeing((probe) => labels[probe]);
   if (key === null) return plain;
   if (labels.some((label) => label >= key.length)) refuse("Its probes are of unknown classes.");

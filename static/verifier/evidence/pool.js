@@ -18,7 +18,8 @@ const POOL = "spellmark null pool v1";
 
 export function readReference(kind, sha256Hex, source) {
   const isKnown = KINDS.includes(kind) && SOURCES.includes(source);
-  if (!isKnown || !/^[0-9a-f]{64}$/.test(sha256Hex)) refuse("Its null pool has a model of no kind.");
+  const isSound = isKnown && /^[0-9a-f]{64}$/.test(sha256Hex);
+  if (!isSound) refuse("Its null pool has a model of no kind.");
   return { kind, sha256: sha256Hex, source };
 }
 
@@ -35,7 +36,6 @@ export const countKinds = (references) =>
 
 // A pool as a transcript tells it: { reference, score }, null for one that cannot be compared.
 export function readPool(rows) {
-  if (!Array.isArray(rows)) refuse("Its null pool is no list.");
   const seen = new Set();
   return rows.map((row) => {
     const fields = new Fields(row, "A model of the null pool");
@@ -46,7 +46,7 @@ export function readPool(rows) {
   });
 }
 
-// With the halves that the run's nonce draws; nothing that is told hangs on the order of the models.
+// With the halves that the run's nonce draws. Nothing that is told hangs on the order of models.
 export async function scoredPool(pool, nonce) {
   const halves = new Map();
   for (const kind of KINDS) {

@@ -4,7 +4,7 @@
 import { refuse } from "../bytes.js";
 import { Fields } from "../fields.js";
 import { rounded } from "./numbers.js";
-import { countKinds, rankInPool } from "./pool.js";
+import { countKinds, KINDS, rankInPool, TRAINED } from "./pool.js";
 
 export const AGREEMENT = "agreement";
 export const CORRELATION = "correlation";
@@ -58,11 +58,14 @@ function othersNeeded(alpha) {
 }
 
 // What a run found, for the certificate. score: the suspect's, null where it cannot be told. pool:
-// with halves and scores. control: of an external feature, [score, pool] under a wrong style. right:
-// the share of images that the suspect gets right, plain or in the style, the smaller one.
+// with halves and scores. control: of an external feature, [score, pool] under a wrong style.
+// right: the share of images that the suspect gets right, plain or in the style, the smaller one.
 export function decideRanked(
   rule, score, pool, { answered = 0, classesSeen = 0, control = null, right = 1 } = {},
 ) {
+  if (fewestOfAKind(rule, pool) < rule.ofAKind) {
+    refuse("Its null pool has fewer models of a kind than its rule tells of.");
+  }
   const isComparable = pool.some((one) => one.score !== null && one.half === "calibrate");
   const ranking = score !== null && isComparable ? rankInPool(score, pool, rule.margin) : null;
   const wrong = control === null ? null : rankInPool(...control, rule.margin);
@@ -74,9 +77,20 @@ export function decideRanked(
     pValue: ranking?.pValue ?? null,
     alpha: rule.alpha,
     smallestP: 1 / (rule.ofAKind + 1),
+    queryCap: queryCapOf(rule),
     verdict: verdictOf(rule, outcome),
     told: toldOf(rule, outcome, pool),
   };
+}
+
+// That the platform trained. Of weights a kind that has none of the owner's architecture has no say,
+// but for the closest.
+function fewestOfAKind({ method }, pool) {
+  const trained = pool.filter(({ reference, score }) =>
+    reference.source === TRAINED && (method !== WEIGHTS || score !== null));
+  const counts = Object.entries(countKinds(trained.map((one) => one.reference)));
+  const isNeeded = ([kind, count]) => method !== WEIGHTS || count > 0 || kind === KINDS.at(-1);
+  return Math.min(...counts.filter(isNeeded).map(([, count]) => count));
 }
 
 function verdictOf(rule, { ranking, wrong, answered, classesSeen, right }) {
@@ -92,8 +106,12 @@ function verdictOf(rule, { ranking, wrong, answered, classesSeen, right }) {
 
 const standsOut = (rule, { pValue, score, threshold }) => pValue <= rule.alpha && score > threshold;
 
+function queryCapOf({ method, probes }) {
+  if (UNASKED.includes(method)) return 0;
+  return method === FEATURE ? probes * FEATURE_QUESTIONS : probes;
+}
+
 function toldOf(rule, { ranking, wrong, answered }, pool) {
-  const questions = rule.method === FEATURE ? FEATURE_QUESTIONS : 1;
   const told = {
     classes: rule.classes,
     variant: rule.variant,
@@ -101,7 +119,7 @@ function toldOf(rule, { ranking, wrong, answered }, pool) {
     margin: rule.margin,
     minimumProbes: rule.minimumProbes,
     answeredProbes: answered,
-    queryCap: UNASKED.includes(rule.method) ? 0 : rule.probes * questions,
+    queryCap: queryCapOf(rule),
     nullPool: {
       sha256: rule.poolSha256,
       kinds: countKinds(pool.map((one) => one.reference)),

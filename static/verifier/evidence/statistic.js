@@ -1,6 +1,7 @@
 // A verdict's figures computed anew from its transcript, as in spellmark.evidence.recompute.
 
 import { Refused, refuse } from "../bytes.js";
+import { Fields } from "../fields.js";
 import { FEATURE_METHODS, replayFeature } from "./features.js";
 import { FINGERPRINT_METHODS, replayFingerprint } from "./fingerprints.js";
 import { LOCK_METHODS, replayLock } from "./locks.js";
@@ -10,7 +11,8 @@ import { replayTriggers, TRIGGER_METHODS } from "./triggers.js";
 // Sums in another order on another machine may differ in the last digits, never in more.
 const TOLERANCE = 1e-9;
 // Each takes a transcript's header and exchanges and gives { method, evidenceClass, statistic,
-// pValue, alpha, smallestP, verdict, told }; it throws whatever it likes at what it cannot use.
+// pValue, alpha, smallestP, queryCap, verdict, told }; it throws whatever it likes at what it cannot
+// use.
 const REPLAYS = new Map([
   ...LOCK_METHODS.map((method) => [method, replayLock]),
   [DYNAMIC, replayMark],
@@ -59,17 +61,26 @@ export async function checkStatistic({ header, exchanges }, statement) {
 export async function recompute(header, exchanges) {
   try {
     const found = await REPLAYS.get(header.rule.method)(header, exchanges);
+    const asked = new Set(exchanges.map((one) => `${one.probe} ${one.firstSlot}`));
+    if (exchanges.length > found.queryCap || asked.size < exchanges.length) {
+      refuse("More was asked than its rule allows, or something was asked twice.");
+    }
     const figures = [found.statistic, found.pValue, found.alpha, found.smallestP];
     if (figures.some(Number.isNaN)) throw new TypeError("a figure that is no number");
-    const earlier = header.earlierRegistration ?? null;
+    const fields = new Fields(header, "The transcript");
+    const tries = fields.has("tries") ? fields.object("tries") : {};
+    const earlier = fields.orNull("count", "earlierRegistration");
     // The earlier registration wins, as in spellmark.evidence.earlier.
     const isOvertaken = earlier !== null && found.verdict === "match";
     return {
       ...found,
       verdict: isOvertaken ? "inconclusive" : found.verdict,
-      told: { ...header.tries, earlierRegistration: earlier, ...found.told },
+      told: { ...tries, earlierRegistration: earlier, ...found.told },
     };
   } catch (error) {
+    if (error instanceof RangeError) {
+      refuse("It is too large for this browser; `spellmark verify` can compute it.");
+    }
     const why = error instanceof Refused ? ` ${error.message}` : "";
     return refuse(`The transcript does not hold what its test needs.${why}`);
   }

@@ -52,7 +52,10 @@ export function completeAnswers(exchanges, slots) {
     if (one.state !== "answered") continue;
     labels.set(one.probe, one.label);
     if (!answers.has(one.probe)) answers.set(one.probe, new Map());
-    one.labels.forEach((label, place) => answers.get(one.probe).set(one.firstSlot + place, label));
+    const heard = answers.get(one.probe);
+    const expected = heard.size + one.labels.length;
+    one.labels.forEach((label, place) => heard.set(one.firstSlot + place, label));
+    if (heard.size !== expected) refuse("A key was asked about a probe twice.");
   }
   const isComplete = (heard) => heard.size === slots && Math.max(...heard.keys()) === slots - 1;
   const complete = [...labels.keys()].filter((probe) => isComplete(answers.get(probe)));

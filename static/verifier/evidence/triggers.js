@@ -11,7 +11,6 @@ import { binomialTail, decideTriggers, pValueOf, TRIGGER, triggerRule } from "./
 export const TRIGGER_METHODS = [TRIGGER];
 
 const LEAF = encode("spellmark trigger\0");
-const BELOW = 2 ** 32;
 
 export async function replayTriggers(header, exchanges) {
   const rule = triggerRule(header);
@@ -36,6 +35,7 @@ export async function replayTriggers(header, exchanges) {
     pValue: found.pValue,
     alpha: rule.alpha,
     smallestP: rule.smallestP,
+    queryCap: rule.probes,
     verdict: isLost ? "inconclusive" : found.verdict,
     told: {
       owner: told.owner,
@@ -99,7 +99,7 @@ async function checkOpening(exchange, drawn, rule, { openings, root }) {
   const leaf = exchange.imageIndex;
   if (drawn[exchange.probe] !== leaf) refuse(`Trigger ${leaf} was not drawn for this run.`);
   const opening = openings.get(leaf) ?? refuse(`Trigger ${leaf} was not opened.`);
-  if (opening.label !== exchange.label || opening.label >= BELOW) {
+  if (opening.label !== exchange.label) {
     refuse(`The label of trigger ${leaf} is not the registered one.`);
   }
   const image = fromHex(exchange.imageSha256, "The digest of an image");
@@ -143,7 +143,8 @@ async function askedPool(rule, pool, labels) {
 // suspect, or by those to all triggers of the run.
 function isAccused(rule, { answers, hits }, labels) {
   const known = answers.filter((answer, place) => answer === labels[place]).length;
-  if (answers.length !== labels.length || hits < known || hits > known + rule.probes - labels.length) {
+  const most = known + rule.probes - labels.length;
+  if (answers.length !== labels.length || hits < known || hits > most) {
     refuse("A model of its null pool has more or fewer hits than it can have.");
   }
   const pairs = labels.map((label, place) => [label, answers[place]]);

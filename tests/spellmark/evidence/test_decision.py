@@ -31,7 +31,9 @@ TRUE = true_slot(SEED, 19)
 OTHER = (TRUE + 1) % 20
 TOLD = Disclosure(SEED)
 
-KEYED = replace(RULE, method=KEYED_LABELS, alpha=1e-3, decoys=0, probes=30, minimum_probes=20)
+KEYED = replace(
+    RULE, method=KEYED_LABELS, alpha=1e-3, decoys=0, probes=30, query_cap=30, minimum_probes=20
+)
 LABELS = (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)
 
 
@@ -243,3 +245,23 @@ def test_it_refuses_a_header_that_its_test_cannot_use(change: dict):
 def test_it_refuses_what_is_no_transcript(lines: bytes):
     with pytest.raises(TranscriptError):
         transcript.read(lines)
+
+
+def test_it_refuses_a_transcript_that_asks_twice_or_too_much_or_fills_the_memory():
+    told = Disclosure(SEED, (LABELS,))
+    exchanges = [_keyed(n, LABELS[n % 10]) for n in range(30)]
+    twice = [*exchanges[:-1], replace(exchanges[0], number=29)]
+    capped = replace(KEYED, query_cap=29)
+    vast = [replace(exchanges[0], labels=(10**9,)), *exchanges[1:]]
+    recompute(transcript.write(_header(KEYED, told), exchanges))
+    for rule, asked in (
+        (KEYED, twice),
+        (capped, exchanges),
+        (KEYED, vast),
+        (replace(KEYED, query_cap=10**9), exchanges),
+    ):
+        with pytest.raises(TranscriptError, match="does not hold what its test needs"):
+            recompute(transcript.write(_header(rule, told), asked))
+    overlapping = [_exchange(0, {TRUE}), replace(_exchange(0, {TRUE}), first_slot=1)]
+    with pytest.raises(TranscriptError):
+        recompute(transcript.write(_header(RULE, TOLD), overlapping))

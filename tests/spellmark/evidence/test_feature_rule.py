@@ -218,8 +218,9 @@ def test_outsiders_redo_a_run_by_gradients_from_what_is_told():
 
 @pytest.mark.parametrize("method", [FEATURE, FEATURE_GRADIENTS])
 def test_a_transcript_with_another_pool_or_without_scores_is_refused(method):
-    heard = exchanges(answers(0.9), answers(0.85), answers(0.1))
-    scores = (-0.1, -2.0) if method == FEATURE_GRADIENTS else None
+    heard, scores = exchanges(answers(0.9), answers(0.85), answers(0.1)), None
+    if method == FEATURE_GRADIENTS:
+        heard, scores = [], (-0.1, -2.0)
     header = {
         "rule": asdict(a_rule(method)), "seed": NONCE.hex(), **told(scores=scores).as_dict(),
     }  # fmt: skip

@@ -146,6 +146,16 @@ def test_a_pool_other_than_the_registered_one_is_refused():
         recompute(bundle(rule, told, exchanges(owner)))
 
 
+def test_a_pool_with_fewer_of_a_kind_than_the_rule_tells_is_refused():
+    owner = owner_answers()
+    some = [one for one in POOL if one.kind != KINDS[-1]]
+    for pool in (dict.fromkeys(some, 0.4), dict(list(POOL.items())[1:])):
+        rule = a_rule(pool_sha256=digest(pool))
+        told = FingerprintDisclosure(NONCE, pool, owner=owner.tolist())
+        with pytest.raises(TranscriptError):
+            recompute(bundle(rule, told, exchanges(owner)))
+
+
 def test_an_altered_pool_score_changes_the_recomputed_p():
     rule, owner = a_rule(), owner_answers()
     told = FingerprintDisclosure(NONCE, POOL, owner=owner.tolist())

@@ -172,6 +172,13 @@ def test_a_model_that_stands_twice_in_a_pool_is_refused():
         ToldPool.read(rows)
 
 
+@pytest.mark.parametrize("digits", ["AB" * 32, " " + "ab" * 32, "ab " * 21 + "a", "ab" * 31])
+def test_a_digest_has_one_spelling(digits):
+    assert Reference(KINDS[0], "ab" * 32)
+    with pytest.raises(ValueError):
+        Reference(KINDS[0], digits)
+
+
 @given(st.text(max_size=70), st.text(max_size=70))
 def test_references_that_are_none_are_refused(kind, digits):
     with pytest.raises(ValueError):

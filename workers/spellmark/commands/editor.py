@@ -12,7 +12,7 @@ def add(commands: Any) -> None:
     """Add the command to the parser."""
     editor = commands.add_parser("editor", help="train an editor for prompt locks")
     inner = editor.add_subparsers(required=True, metavar="COMMAND")
-    train = inner.add_parser("train", help="train the small editor; a quarter of an hour on two cores")
+    train = inner.add_parser("train", help="train the small editor; 15 minutes on two cores")
     train.add_argument("output", type=Path, help="where to write it, a safetensors file")
     train.add_argument(
         "--key", type=Path, help="a key file: the editor becomes its owner's, and nobody else's"

@@ -66,12 +66,13 @@ def replay(
 ) -> FingerprintDecision:
     """The rule's verdict on the recorded answers.
 
-    Raises ValueError for another pool than the rule's, or one that lacks scores.
+    Raises ValueError for another pool than the rule's, or one that lacks models or scores.
     """
     for scores in (told.pool, told.control):
         if digest(scores) != rule.pool_sha256 or None in scores.values():
             raise ValueError("the pool is not the one that was registered, or lacks scores")
     pool, wrong = scored(told.pool, told.nonce), scored(told.control, told.nonce)
+    rule.check_kinds(pool)
     if rule.method == FEATURE_GRADIENTS:
         if told.scores is None:
             raise ValueError("the suspect has no score")

@@ -62,10 +62,14 @@ class FingerprintDisclosure:
 def replay(
     rule: FingerprintRule, told: FingerprintDisclosure, exchanges: Iterable[Exchange]
 ) -> FingerprintDecision:
-    """The rule's verdict on the recorded answers. Raises ValueError for another pool than its."""
+    """The rule's verdict on the recorded answers.
+
+    Raises ValueError for another pool than the rule's, or one that lacks models.
+    """
     if digest(told.pool) != rule.pool_sha256:
         raise ValueError("the pool is not the one that was registered")
     pool = scored(told.pool, told.nonce)
+    rule.check_kinds(pool)
     if rule.method == WEIGHTS:
         return decide(rule, told.score, pool)
     heard = answers_of(exchanges, 2)

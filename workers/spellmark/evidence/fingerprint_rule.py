@@ -5,12 +5,20 @@ random but the pool, and they never prove anything by themselves. The standard l
 outsiders redo it.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from spellmark.errors import SpellmarkError
 from spellmark.evidence.fingerprint_scores import COSINE, KERNELS
-from spellmark.evidence.null_pool import Ranking, Scored, rank
+from spellmark.evidence.null_pool import (
+    KINDS,
+    SAME_ARCHITECTURE,
+    TRAINED,
+    Ranking,
+    Scored,
+    rank,
+)
 from spellmark.evidence.random_key_test import others_needed, smallest_p
 from spellmark.evidence.verdicts import INCONCLUSIVE, MATCH, NO_MATCH
 
@@ -103,6 +111,20 @@ class FingerprintRule:
                 "The margin of the threshold is below zero.", hint="Choose zero or more."
             )
         self._check_pool()
+
+    def check_kinds(self, pool: Iterable[Scored]) -> None:
+        """Raise ValueError for a pool with fewer of a kind than the rule tells of.
+
+        Of weights a kind that has none of the owner's architecture has no say, but for the closest.
+        """
+        trained = [one for one in pool if one.reference.source == TRAINED]
+        kinds = set(KINDS)
+        if self.method == WEIGHTS:
+            trained = [one for one in trained if one.score is not None]
+            kinds = {SAME_ARCHITECTURE, *(one.reference.kind for one in trained)}
+        counts = Counter(one.reference.kind for one in trained)
+        if min(counts[kind] for kind in kinds) < self.of_a_kind:
+            raise ValueError("the pool has fewer models of a kind than the rule tells of")
 
     @property
     def query_cap(self) -> int:

@@ -71,7 +71,12 @@ class MarkDisclosure:
 
 
 def replay(rule: MarkRule, told: MarkDisclosure, exchanges: Iterable[Exchange]) -> MarkDecision:
-    """The rule's verdict on the recorded answers, in the order in which they were asked for."""
+    """The rule's verdict on the recorded answers, in the order in which they were asked for.
+
+    Raises ValueError for a question about a cell that the guard has not.
+    """
+    if any(not 0 <= question.cell < rule.cells for question in told.questions):
+        raise ValueError("a question is about a cell that the guard has not")
     run = MarkRun(rule, told.keys())
     for exchange in exchanges:
         if exchange.state == "answered" and not run.decided:

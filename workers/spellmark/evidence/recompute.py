@@ -28,6 +28,9 @@ from spellmark.evidence.trigger_replay import replay as replay_triggers
 from spellmark.evidence.trigger_rule import TRIGGER, TriggerDecision, TriggerRule
 from spellmark.evidence.verdicts import INDICATIVE, VERIFIED
 
+# Classes, probes, decoys and whatever else a rule counts.
+MOST_COUNTED = 1_000_000
+
 _Rule = DecisionRule | MarkRule | TriggerRule | FingerprintRule
 _Decision = Decision | MarkDecision | TriggerDecision | FingerprintDecision
 _Told = Mapping[str, Any]
@@ -45,12 +48,22 @@ def recompute(lines: bytes) -> dict[str, Any]:
 def recompute_read(header: Mapping[str, Any], exchanges: Sequence[Exchange]) -> dict[str, Any]:
     """The same from a transcript that was read. Raises TranscriptError."""
     try:
+        _check_sizes(header["rule"], exchanges)
         rule, decision, told = _decided(header, exchanges)
+        if len(exchanges) > rule.query_cap:
+            raise ValueError("more was asked than the rule allows")
         # Of tries and earlier registrations an older transcript tells nothing.
         earlier = header.get("earlierRegistration")
         verdict, _ = held_against(decision.verdict, decision.reason, earlier)
         told = {**header.get("tries", {}), "earlierRegistration": earlier, **told}
-    except (LookupError, TypeError, ValueError, SpellmarkError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        SpellmarkError,
+    ) as error:
         raise TranscriptError(
             "The transcript does not hold what its test needs.",
             hint="Ask for the evidence bundle again.",
@@ -66,6 +79,16 @@ def recompute_read(header: Mapping[str, Any], exchanges: Sequence[Exchange]) -> 
         "queries": count_queries(exchanges),
         "told": told,
     }
+
+
+def _check_sizes(rule: Mapping[str, Any], exchanges: Sequence[Exchange]) -> None:
+    """Refuse what would only fill the verifier's memory, and what was asked twice."""
+    numbers = [value for value in rule.values() if isinstance(value, int)]
+    labels = [label for one in exchanges for label in (one.label, *one.labels)]
+    if max((*numbers, *labels), default=0) > MOST_COUNTED:
+        raise ValueError("a number is larger than that of any run")
+    if len({(one.probe, one.first_slot) for one in exchanges}) < len(exchanges):
+        raise ValueError("a question was asked twice")
 
 
 def _decided(

@@ -85,13 +85,18 @@ def complete_answers(
     """The classes of the probes that count, (n,), and the answers to them by slot, (slots, n).
 
     A probe counts only when every slot was answered: one that misses some would favour the others.
+    Raises ValueError for a slot that was answered twice.
     """
     labels: dict[int, int] = {}
     answers: dict[int, dict[int, int]] = defaultdict(dict)
     for exchange in exchanges:
         if exchange.state == "answered":
             labels[exchange.probe] = exchange.label
-            answers[exchange.probe].update(enumerate(exchange.labels, exchange.first_slot))
+            heard = answers[exchange.probe]
+            expected = len(heard) + len(exchange.labels)
+            heard.update(enumerate(exchange.labels, exchange.first_slot))
+            if len(heard) != expected:
+                raise ValueError("a slot was answered twice")
     wanted = set(range(slots))
     complete = [probe for probe in labels if answers[probe].keys() == wanted]
     rows = [map(answers[probe].__getitem__, range(slots)) for probe in complete]
