@@ -55,10 +55,11 @@ export function completeAnswers(exchanges, slots) {
     const heard = answers.get(one.probe);
     const expected = heard.size + one.labels.length;
     one.labels.forEach((label, place) => heard.set(one.firstSlot + place, label));
-    if (heard.size !== expected) refuse("A key was asked about a probe twice.");
+    if (heard.size !== expected || one.firstSlot + one.labels.length > slots) {
+      refuse("A key was asked about a probe twice, or there is no such key.");
+    }
   }
-  const isComplete = (heard) => heard.size === slots && Math.max(...heard.keys()) === slots - 1;
-  const complete = [...labels.keys()].filter((probe) => isComplete(answers.get(probe)));
+  const complete = [...labels.keys()].filter((probe) => answers.get(probe).size === slots);
   const bySlot = Array.from({ length: slots }, (_, slot) =>
     complete.map((probe) => answers.get(probe).get(slot)));
   return [complete.map((probe) => labels.get(probe)), bySlot];

@@ -28,9 +28,13 @@ def correlation(owner: Sequence[Row], suspect: Sequence[Row], kernel: str) -> fl
 
     The rows are answers to the same n probes; the classes may differ. Source: SAC (2210.15427).
     """
-    pairs = zip(_relations(owner, kernel), _relations(suspect, kernel), strict=True)
+    pairs = zip(_distances(owner), _distances(suspect), strict=True)
     # The matrices are symmetric, and equal on their diagonals.
-    total = math.fsum(abs(ours - theirs) for ours, theirs in pairs)
+    if kernel == RBF:
+        total = math.fsum(abs(math.exp(-a * a) - math.exp(-b * b)) for a, b in pairs)
+    else:
+        # (1 - cos) / 2 of rows of length one is a quarter of their squared distance.
+        total = math.fsum(abs(a * a - b * b) for a, b in pairs) / 4
     return 1 - 2 * total / len(owner) ** 2
 
 
@@ -58,13 +62,9 @@ def label_row(label: int, classes: int) -> list[float]:
     return [(first if place == label else rest) / whole for place in range(classes)]
 
 
-def _relations(rows: Sequence[Row], kernel: str) -> Iterator[float]:
-    """The kernel of all pairs of rows, one after the other."""
-    distances = starmap(math.dist, combinations(_units(rows), 2))
-    if kernel == RBF:
-        return (math.exp(-value * value) for value in distances)
-    # (1 - cos) / 2 of rows of length one.
-    return (value * value / 4 for value in distances)
+def _distances(rows: Sequence[Row]) -> Iterator[float]:
+    """Of all pairs of rows, made of length one, one after the other."""
+    return starmap(math.dist, combinations(_units(rows), 2))
 
 
 def _units(rows: Sequence[Row]) -> Iterator[tuple[float, ...]]:

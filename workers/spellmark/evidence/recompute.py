@@ -84,7 +84,7 @@ def recompute_read(header: Mapping[str, Any], exchanges: Sequence[Exchange]) -> 
 def _check_sizes(rule: Mapping[str, Any], exchanges: Sequence[Exchange]) -> None:
     """Refuse what would only fill the verifier's memory, and what was asked twice."""
     numbers = [value for value in rule.values() if isinstance(value, int)]
-    labels = [label for one in exchanges for label in (one.label, *one.labels)]
+    labels = [max(one.label, *one.labels) if one.labels else one.label for one in exchanges]
     if max((*numbers, *labels), default=0) > MOST_COUNTED:
         raise ValueError("a number is larger than that of any run")
     if len({(one.probe, one.first_slot) for one in exchanges}) < len(exchanges):

@@ -6,7 +6,6 @@ library alone: outsiders verify with this.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -85,22 +84,20 @@ def complete_answers(
     """The classes of the probes that count, (n,), and the answers to them by slot, (slots, n).
 
     A probe counts only when every slot was answered: one that misses some would favour the others.
-    Raises ValueError for a slot that was answered twice.
+    Raises ValueError for a slot that was answered twice, or that there is not.
     """
     labels: dict[int, int] = {}
-    answers: dict[int, dict[int, int]] = defaultdict(dict)
+    answers: dict[int, list[int | None]] = {}
     for exchange in exchanges:
         if exchange.state == "answered":
             labels[exchange.probe] = exchange.label
-            heard = answers[exchange.probe]
-            expected = len(heard) + len(exchange.labels)
-            heard.update(enumerate(exchange.labels, exchange.first_slot))
-            if len(heard) != expected:
-                raise ValueError("a slot was answered twice")
-    wanted = set(range(slots))
-    complete = [probe for probe in labels if answers[probe].keys() == wanted]
-    rows = [map(answers[probe].__getitem__, range(slots)) for probe in complete]
-    by_slot = [list(column) for column in zip(*rows, strict=True)]
+            row = answers.setdefault(exchange.probe, [None] * slots)
+            asked = slice(exchange.first_slot, exchange.first_slot + len(exchange.labels))
+            if row[asked] != [None] * len(exchange.labels):
+                raise ValueError("a slot was answered twice, or there is no such slot")
+            row[asked] = exchange.labels
+    complete = [probe for probe in labels if None not in answers[probe]]
+    by_slot = [list(column) for column in zip(*(answers[probe] for probe in complete), strict=True)]
     return [labels[probe] for probe in complete], by_slot or [[] for _ in range(slots)]
 
 
