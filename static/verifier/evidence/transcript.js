@@ -18,7 +18,9 @@ const isLabel = (value) => Number.isInteger(value) && Math.abs(value) <= 1_000_0
 // { header, exchanges }: the header's values as JSON gives them, and the exchanges with their types
 // checked. Throws Refused.
 export function readTranscript(bytes) {
-  const lines = utf8(bytes, WHAT).split("\n").filter((line) => line !== "");
+  const lines = utf8(bytes, WHAT).split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  if (lines.some((line) => line === "" || line.includes("\r"))) refuse("The transcript cannot be read.");
   const [header, ...rows] = lines.map((line) => parseJson(encode(line), WHAT));
   if (header?.format !== FORMAT) refuse("The transcript cannot be read.");
   return { header, exchanges: rows.map(exchangeOf) };
