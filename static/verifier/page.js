@@ -10,6 +10,13 @@ export async function show(place, zip, trust, revocations = null, policy = null)
   const output = place.querySelector("[data-verdict]");
   const rows = place.querySelector("[data-checks]");
   let report = null;
+  rows.closest("table").hidden = true;
+  delete output.dataset.passed;
+  output.hidden = false;
+  output.className = "notice";
+  output.textContent = "Checking…";
+  // A long transcript takes seconds: let it be seen that they pass.
+  await new Promise((seen) => setTimeout(seen));
   try {
     report = await verifyBundle(zip, trust, revocations, policy);
   } catch (error) {
@@ -17,7 +24,6 @@ export async function show(place, zip, trust, revocations = null, policy = null)
     return;
   }
   rows.replaceChildren();
-  output.hidden = false;
   for (const { name, passed, detail } of report.checks) {
     const row = document.createElement("tr");
     row.dataset.check = name;
