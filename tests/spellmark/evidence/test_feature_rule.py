@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spellmark.evidence import transcript
@@ -169,6 +169,7 @@ def test_a_score_is_the_mean_of_log_ratios_or_of_right_answers():
 
 @given(st.integers(0, 2**32), st.sampled_from([Access("all"), Access("all", None, 2),
                                               Access("labels")]))  # fmt: skip
+@example(20805, Access("all", None, 2))
 def test_numpy_and_the_standard_library_agree(seed, access):
     draw = np.random.default_rng(seed)
     plain, styled = (draw.dirichlet(np.full(CLASSES, 0.3), 30).round(6) for _ in range(2))

@@ -1,6 +1,7 @@
 """Runs by fingerprint: what their rule demands, how they end, and how outsiders redo them."""
 
 import json
+import math
 from dataclasses import asdict, replace
 from hashlib import sha256
 
@@ -185,3 +186,10 @@ def test_models_that_the_suspect_labels_otherwise_are_padded():
 def test_the_rule_comes_back_from_json():
     rule = replace(a_rule(CORRELATION), variant=MIXED)
     assert FingerprintRule(**json.loads(json.dumps(asdict(rule)))) == rule
+
+
+def test_scores_that_overflow_accuse_nobody():
+    pool = {one: score * 1e308 * (-1) ** place for place, (one, score) in enumerate(POOL.items())}
+    found = decided(1e308, pool=pool)
+    assert math.isnan(found.outcome.ranking.threshold) or found.outcome.ranking.threshold > 1e308
+    assert found.verdict != MATCH

@@ -172,6 +172,12 @@ def test_a_model_that_stands_twice_in_a_pool_is_refused():
         ToldPool.read(rows)
 
 
+@pytest.mark.parametrize("score", [1e999, -1e999, "nan"])
+def test_a_score_that_is_no_number_is_refused(score):
+    with pytest.raises(ValueError, match="no number"):
+        ToldPool.read([*as_rows(a_pool())[1:], {**as_rows(a_pool())[0], "score": score}])
+
+
 @pytest.mark.parametrize("digits", ["AB" * 32, " " + "ab" * 32, "ab " * 21 + "a", "ab" * 31])
 def test_a_digest_has_one_spelling(digits):
     assert Reference(KINDS[0], "ab" * 32)

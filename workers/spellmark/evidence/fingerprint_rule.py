@@ -245,7 +245,7 @@ def _verdict(rule: FingerprintRule, outcome: FingerprintOutcome) -> tuple[str, s
             f"{closer} to the owner's model as the suspect (p = {ranking.p_value:.2g}, above alpha "
             f"= {rule.alpha:g})."
         )
-    if ranking.score <= ranking.threshold:
+    if not ranking.score > ranking.threshold:
         return INCONCLUSIVE, (
             f"The suspect's score of {ranking.score:.3f} is closer than those of the pool, but not "
             f"above the threshold of {ranking.threshold:.3f}, which keeps a distance from them."

@@ -11,6 +11,7 @@ The standard library alone: outsiders redo it.
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -225,4 +226,6 @@ class ToldPool:
             if any(one.sha256 == other.sha256 for other in scores):
                 raise ValueError("a model stands in the pool twice")
             scores[one] = None if row["score"] is None else float(row["score"])
+            if not math.isfinite(scores[one] or 0.0):
+                raise ValueError("a score is no number")
         return cls(scores)

@@ -35,4 +35,12 @@ def as_shown(answers: Answers, access: Access) -> Answers:
     """Answers as somebody shows them who shows no more than this."""
     if not shows_probabilities(access):
         return label_rows(answers.argmax(1), answers.shape[1])
-    return answers if access.decimals is None else answers.round(access.decimals)
+    return answers if access.decimals is None else _rounded(answers, access.decimals)
+
+
+def _rounded(answers: Answers, decimals: int) -> Answers:
+    """As Python rounds: NumPy scales first, and some halves come out on the other side."""
+    found = answers.round(decimals)
+    near_half = np.abs(answers * 10.0**decimals % 1 - 0.5) < 1e-6
+    found[near_half] = [round(value, decimals) for value in answers[near_half].tolist()]
+    return found
